@@ -1,0 +1,1 @@
+"""TrainingRun and Evaluation turned into Kubernetes objects."""

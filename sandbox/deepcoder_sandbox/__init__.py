@@ -1,0 +1,1 @@
+"""The grading server that runs inside gVisor, and its client."""

@@ -1,0 +1,1 @@
+"""Preparation, the orchestrator, GRPO+ and checkpoints."""

@@ -1,0 +1,172 @@
+"""What lies in S3 and where: the layout of a prefix, the marker files, and the rows of samples. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from deepcoder_api.problems import Strict
+
+COMPLETE = "complete.json"
+HEAD = "head.json"
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The keys of one TrainingRun under its storage prefix; each is a full s3:// URI without a trailing slash."""
+
+    storage_uri: str
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def root(self) -> str:
+        """Everything of this run and of no other: the uid keeps a re-created run of the same name apart."""
+        return f"{self.storage_uri.rstrip('/')}/runs/{self.namespace}/{self.name}/{self.uid[:8]}"
+
+    @property
+    def head(self) -> str:
+        """The fence: names the attempt that may commit and the last committed checkpoint."""
+        return f"{self.root}/{HEAD}"
+
+    @property
+    def config(self) -> str:
+        """The resolved run, for whoever finds the folder later."""
+        return f"{self.root}/run.json"
+
+    @property
+    def checkpoints(self) -> str:
+        """The folder of all checkpoints."""
+        return f"{self.root}/checkpoints"
+
+    def checkpoint(self, step: int) -> str:
+        """The folder of the checkpoint after `step` steps."""
+        return f"{self.checkpoints}/step-{step:06d}"
+
+    def journal(self, step: int) -> str:
+        """The graded batch that step `step` consumes (steps count from 1)."""
+        return f"{self.root}/journal/step-{step:06d}.parquet"
+
+    def samples(self, step: int) -> str:
+        """The answers of step `step`, with verdicts, for people and analysis."""
+        return f"{self.root}/samples/step-{step:06d}.parquet"
+
+
+def dataset_uri(storage_uri: str, key: str) -> str:
+    """The folder of a prepared dataset with content key `key`."""
+    return f"{storage_uri.rstrip('/')}/datasets/{key}"
+
+
+@dataclass(frozen=True)
+class EvaluationPaths:
+    """The keys of one Evaluation under its storage prefix."""
+
+    storage_uri: str
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def root(self) -> str:
+        """Everything of this evaluation and of no other."""
+        return f"{self.storage_uri.rstrip('/')}/{self.namespace}/evaluations/{self.name}/{self.uid[:8]}"
+
+    @property
+    def samples(self) -> str:
+        """Every answer with its verdicts."""
+        return f"{self.root}/samples.parquet"
+
+    @property
+    def report(self) -> str:
+        """The EvaluationReport as JSON."""
+        return f"{self.root}/report.json"
+
+
+class FileDigest(Strict):
+    """One file of a completed folder."""
+
+    path: str = Field(description="Relative to the folder, with forward slashes.")
+    bytes: int
+    sha256: str
+
+
+class Completion(Strict):
+    """complete.json: written last; without it the folder does not exist."""
+
+    files: tuple[FileDigest, ...]
+    metadata: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all files."""
+        return sum(file.bytes for file in self.files)
+
+
+class Head(Strict):
+    """head.json: only a writer that knows its ETag, and whose attempt is not older, may replace it."""
+
+    attempt: int = Field(ge=1)
+    checkpoint: str | None = None
+    step: int = Field(default=0, ge=0)
+    time: str | None = None
+
+
+class DatasetReport(Strict):
+    """report.json of a prepared dataset: what was read, kept and dropped, by reason."""
+
+    key: str
+    problems: int
+    read: dict[str, int] = Field(description="Rows read, by source.")
+    kept: dict[str, int] = Field(description="Problems kept, by source.")
+    dropped: dict[str, int] = Field(description="Problems dropped, by reason.")
+    verified: int = Field(description="Problems whose own solution was accepted by the sandbox.")
+    tests: int
+    seconds: float
+
+
+class BenchmarkReport(Strict):
+    """The score on one benchmark. `pass_at_1` is the mean over problems of the share of accepted answers."""
+
+    name: str
+    kind: str
+    uri: str
+    problems: int
+    samples: int
+    pass_at_1: float
+    truncated_fraction: float
+    verdicts: dict[str, int]
+
+
+class EvaluationReport(Strict):
+    """report.json of an Evaluation: the scores and everything needed to repeat them."""
+
+    model: str
+    model_digest: str | None
+    engine: str
+    engine_version: str
+    sampling: dict[str, float | int]
+    grader_profile: str
+    isolation: str
+    benchmarks: tuple[BenchmarkReport, ...]
+    seconds: float
+    software: dict[str, str]
+
+
+SAMPLE_COLUMNS = (
+    "problem",
+    "prompt",
+    "answer",
+    "prompt_ids",
+    "answer_ids",
+    "log_probabilities",
+    "versions",
+    "finish_reason",
+    "verdict",
+    "test_verdicts",
+    "reward",
+)
+"""Columns of samples and journal parquet: problem id, prompt and answer as text and token ids, log-probability and
+policy version of each answer token, finish reason, verdict, verdict of each test run, and the reward. The journal adds
+`group` (index of the prompt in the step), `advantage` and `epoch`."""

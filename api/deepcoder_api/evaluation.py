@@ -1,0 +1,158 @@
+"""Evaluation: what a user writes to measure a model, and the status that comes back."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from deepcoder_api.specification import (
+    Name,
+    ObjectUri,
+    PodSpec,
+    SandboxSpec,
+    ShortText,
+    Specification,
+    StorageSpec,
+)
+from deepcoder_api.status import Condition
+from deepcoder_api.training_run import FailureStatus
+
+
+class Latest(Specification):
+    """The run's last checkpoint; the evaluation waits for the end of the run."""
+
+
+class CheckpointChoice(Specification):
+    """Which checkpoint of a run: exactly one member."""
+
+    latest: Latest | None = Field(default=None, description="The last one, once the run has succeeded.")
+    step: int | None = Field(default=None, ge=1, description="The one of this step, as soon as it is there.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> CheckpointChoice:
+        _require_one(self, "checkpoint")
+        return self
+
+
+class TrainingRunModel(Specification):
+    """A checkpoint of a TrainingRun of the same namespace."""
+
+    name: Name = Field(description="The TrainingRun.")
+    checkpoint: CheckpointChoice = Field(default=CheckpointChoice(latest=Latest()), description="Which checkpoint of it.")
+
+
+class EvaluatedModel(Specification):
+    """The model to measure: exactly one member."""
+
+    uri: str | None = Field(
+        default=None,
+        max_length=1024,
+        pattern=r"^(s3|hf|pvc|file)://[^\s]+$",
+        description="hf://organisation/name, s3://bucket/prefix, pvc://claim/path, or file:///path (local runs only).",
+    )
+    training_run: TrainingRunModel | None = Field(default=None, description="What a TrainingRun made.")
+    secret_name: ShortText | None = Field(default=None, description="Secret with HF_TOKEN for an hf:// model.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> EvaluatedModel:
+        _require_one(self, "model", besides={"secret_name"})
+        return self
+
+
+class EngineSpec(Specification):
+    """The server that answers."""
+
+    kind: Literal["vllm"] = Field(default="vllm", description="The serving engine.")
+    replicas: int = Field(default=1, ge=1, le=512, description="Engine pods.")
+    gpus_per_replica: int = Field(default=1, ge=0, le=16, description="GPUs of each pod; 0 serves on CPU.")
+    tensor_parallel: int = Field(default=1, ge=1, le=16, description="GPUs that share one copy of the model.")
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1, description="Share of GPU memory that vLLM takes.")
+    max_model_length: int | None = Field(
+        default=None, ge=2, le=2_000_000, description="Longest prompt and response in tokens; the model's own when absent."
+    )
+    extra_args: list[ShortText] = Field(default_factory=list, max_length=64, description="Further arguments of the server.")
+    pod: PodSpec = Field(default=PodSpec(), description="What is set on the engine pods.")
+
+
+class EvaluationSampling(Specification):
+    """How answers are sampled; the defaults are those of the DeepCoder card."""
+
+    temperature: float = Field(default=0.6, ge=0, le=2, description="Sampling temperature; 0 is greedy.")
+    top_p: float = Field(default=0.95, gt=0, le=1, description="Nucleus sampling.")
+    max_tokens: int = Field(default=64000, ge=1, le=1_000_000, description="Response limit in tokens.")
+    samples_per_prompt: int = Field(default=1, ge=1, le=1024, description="Answers to each problem.")
+    seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed that every sample's own seed is hashed from.")
+
+
+class Benchmark(Specification):
+    """Problems to score on."""
+
+    name: Name = Field(description="Name of the benchmark in the report.")
+    kind: Literal["jsonl"] = Field(description="jsonl: one problem a line in the project's own schema.")
+    uri: ObjectUri = Field(description="The file, such as s3://bucket/held-out.jsonl; .gz is read too.")
+
+
+class EvaluationSpec(Specification):
+    """A measurement: the model, how it is sampled, the problems, the pods and the bucket."""
+
+    model: EvaluatedModel = Field(description="The model to measure.")
+    engine: EngineSpec = Field(default=EngineSpec(), description="The engine pods.")
+    sampling: EvaluationSampling = Field(default=EvaluationSampling(), description="How answers are sampled.")
+    benchmarks: list[Benchmark] = Field(
+        min_length=1, max_length=32, description="What to score on.", json_schema_extra={"x-list-map-keys": ["name"]}
+    )
+    sandbox: SandboxSpec = Field(default=SandboxSpec(), description="The sandbox pods.")
+    storage: StorageSpec = Field(description="Where samples and the report are written.")
+    active_deadline_seconds: int | None = Field(
+        default=None, ge=1, le=31_536_000, description="The evaluation fails when it has not finished this long after it started."
+    )
+
+    @model_validator(mode="after")
+    def _benchmark_names_are_unique(self) -> EvaluationSpec:
+        names = [benchmark.name for benchmark in self.benchmarks]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"benchmarks: the name {repeated[0]!r} is given twice; each must be unique")
+        return self
+
+
+EvaluationPhase = Literal["Pending", "Waiting", "Starting", "Running", "Succeeded", "Failed"]
+
+
+class BenchmarkScore(Specification):
+    """The score on one benchmark."""
+
+    name: ShortText = Field(description="The benchmark.")
+    problems: int = Field(description="Problems scored.")
+    pass_at_1: float = Field(alias="passAt1", description="Mean share of accepted answers, 0 to 1.")
+
+
+class EvaluationStatus(Specification):
+    """What the operator last saw of an evaluation."""
+
+    observed_generation: int | None = Field(default=None, description="Generation of the spec that this status is of.")
+    phase: EvaluationPhase = Field(default="Pending", description="Where the evaluation stands.")
+    conditions: list[Condition] = Field(
+        default_factory=list, max_length=32, description="Conditions.", json_schema_extra={"x-list-map-keys": ["type"]}
+    )
+    message: str = Field(default="", max_length=4096, description="What it is doing or waiting for, for people.")
+    model: str | None = Field(default=None, max_length=2048, description="The model being measured, once known.")
+    answered: int | None = Field(default=None, description="Answers graded so far.")
+    total: int | None = Field(default=None, description="Answers to grade.")
+    scores: list[BenchmarkScore] = Field(
+        default_factory=list, max_length=32, description="Scores by benchmark.", json_schema_extra={"x-list-map-keys": ["name"]}
+    )
+    pass_at_1: float | None = Field(default=None, alias="passAt1", description="The first benchmark's pass@1, 0 to 1.")
+    report: str | None = Field(default=None, max_length=2048, description="The report in S3.")
+    failure: FailureStatus | None = Field(default=None, description="What ended the evaluation.")
+    start_time: str | None = Field(default=None, max_length=64, description="When it was first seen, RFC 3339.")
+    completion_time: str | None = Field(default=None, max_length=64, description="When it ended, RFC 3339.")
+
+
+def _require_one(part: Specification, field: str, besides: frozenset[str] | set[str] = frozenset()) -> None:
+    members = [name for name in type(part).model_fields if name not in besides]
+    given = [name for name in members if getattr(part, name) is not None]
+    if len(given) != 1:
+        aliases = [type(part).model_fields[name].alias or name for name in members]
+        raise ValueError(f"{field}: exactly one of {', '.join(aliases)} must be given, not {len(given)}")

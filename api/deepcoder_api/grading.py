@@ -1,0 +1,95 @@
+"""The grading server's protocol: verdicts, limits, and the bodies of its requests and answers. No I/O.
+
+PUT  /v1/problems/{hash}   body TestSuite; 201 new, 200 known, 400 when the hash is not that of the body,
+                           413 too large, 422 malformed (an empty test list, a malformed test) with the reason
+POST /v1/grade             body GradeRequest; 200 GradeResult, 404 unknown problem hash (put it and ask again),
+                           422 malformed, 429 with Retry-After (seconds) when the queue is full, 503 while draining
+GET  /healthz              200 while the process serves
+GET  /readyz               200 once the isolation report says verified (or isolation is not required); else 503
+GET  /v1/isolation         IsolationReport
+GET  /metrics              Prometheus text
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from deepcoder_api.problems import Strict
+
+
+class Verdict(StrEnum):
+    """What became of a program. INTERNAL_ERROR is the grader's own failure and never the model's."""
+
+    ACCEPTED = "accepted"
+    WRONG_ANSWER = "wrong_answer"
+    TIME_LIMIT = "time_limit"
+    MEMORY_LIMIT = "memory_limit"
+    OUTPUT_LIMIT = "output_limit"
+    RUNTIME_ERROR = "runtime_error"
+    NO_PROGRAM = "no_program"
+    INTERNAL_ERROR = "internal_error"
+
+
+Profile = Literal["strict"]
+
+
+class Limits(Strict):
+    """What one program may use on one test. CPU time has the bound of the wall clock."""
+
+    timeout_seconds: float = Field(default=6.0, gt=0, le=300)
+    memory_mib: int = Field(default=512, ge=32, le=65536)
+    output_mib: int = Field(default=4, ge=1, le=64)
+    processes: int = Field(default=16, ge=1, le=1024)
+
+
+class GradeRequest(Strict):
+    """One program against one test suite that the server has by hash.
+
+    `id` comes back with the result. `stop_on_first_failure` leaves the tests after it unrun.
+    """
+
+    id: str = Field(max_length=512)
+    problem_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
+    program: str = Field(max_length=1024 * 1024)
+    profile: Profile = "strict"
+    limits: Limits = Limits()
+    stop_on_first_failure: bool = True
+
+
+class TestResult(Strict):
+    """The verdict on one test with what it used; `detail` is one line for people (the end of stderr, the limit hit)."""
+
+    __test__ = False
+
+    verdict: Verdict
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    memory_mib: float = 0.0
+    detail: str = ""
+
+
+class GradeResult(Strict):
+    """The verdict on a program: that of its first test not accepted, else accepted. Unrun tests are not listed."""
+
+    id: str
+    verdict: Verdict
+    tests: tuple[TestResult, ...] = ()
+    tests_total: int = 0
+    detail: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether every test passed."""
+        return self.verdict is Verdict.ACCEPTED
+
+
+class IsolationReport(Strict):
+    """What the canary program saw from inside. `failures` says, for people, what was not as it must be."""
+
+    verified: bool
+    required: bool
+    kernel: str = ""
+    failures: tuple[str, ...] = ()

@@ -1,0 +1,65 @@
+"""How a process of ours ends, and how a run under way is seen: termination messages, exit codes, progress. No I/O."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from deepcoder_api.problems import Strict
+
+EXIT_DONE = 0
+EXIT_PERMANENT = 64
+EXIT_RETRYABLE = 75
+TERMINATION_LOG = "/dev/termination-log"
+
+Outcome = Literal["done", "permanent", "retryable"]
+EXIT_CODES: dict[Outcome, int] = {"done": EXIT_DONE, "permanent": EXIT_PERMANENT, "retryable": EXIT_RETRYABLE}
+
+
+class TerminationMessage(Strict):
+    """What a container says at its end. `cause` is for people; `reason` one word for machines; `uri` what it made."""
+
+    outcome: Outcome
+    reason: str = Field(default="", max_length=128)
+    cause: str = Field(default="", max_length=2048)
+    rank: int | None = None
+    step: int | None = None
+    uri: str | None = None
+
+
+def parse_termination_message(text: str) -> TerminationMessage | None:
+    """The message a container of ours left, or None when the text is something else (log lines, nothing)."""
+    try:
+        return TerminationMessage.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+class Progress(Strict):
+    """GET /v1/progress of the orchestrator. `step` counts finished steps of the whole run."""
+
+    attempt: int
+    state: Literal["starting", "waiting_for_rollout", "training", "checkpointing", "done"]
+    stage: str | None = None
+    step: int
+    total_steps: int
+    policy_version: int = 0
+    reward: float | None = None
+    truncated_fraction: float | None = None
+    tokens_per_second: float | None = None
+    seconds_per_step: float | None = None
+    checkpoint_uri: str | None = None
+    checkpoint_step: int | None = None
+    checkpoint_time: str | None = None
+    rollouts_ready: int = 0
+    message: str = ""
+
+
+class EvaluationProgress(Strict):
+    """GET /v1/progress of the evaluator."""
+
+    answered: int
+    total: int
+    passed: int = 0
+    message: str = ""

@@ -1,0 +1,272 @@
+"""TrainingRun: what a user writes to train a model, and the status that comes back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from deepcoder_api.specification import (
+    ModelSource,
+    Name,
+    ObjectUri,
+    PodSpec,
+    SandboxSpec,
+    ShortText,
+    Specification,
+    StorageSpec,
+)
+from deepcoder_api.status import Condition
+
+
+class DataSource(Specification):
+    """One file of problems."""
+
+    name: Name = Field(description="Name of the source, used in reports and metrics.")
+    format: Literal["jsonl", "humaneval"] = Field(
+        description="jsonl: one problem a line in the project's own schema. humaneval: rows of openai/human-eval."
+    )
+    uri: ObjectUri = Field(description="The file, such as s3://bucket/problems.jsonl; .gz is read too.")
+
+
+class DataSpec(Specification):
+    """The problems to train on and what they must pass to be used."""
+
+    sources: list[DataSource] = Field(
+        min_length=1, max_length=32, description="Where problems come from.", json_schema_extra={"x-list-map-keys": ["name"]}
+    )
+    min_tests: int = Field(default=1, ge=1, le=1000, description="A problem with fewer tests is dropped and counted.")
+    max_prompt_tokens: int = Field(
+        default=2048, ge=1, le=1_000_000, description="A problem with a longer prompt is dropped and counted."
+    )
+    verify_solutions: Literal["IfPresent", "Required", "Never"] = Field(
+        default="IfPresent",
+        description="A problem whose own solution does not pass its tests is dropped; one without a solution only under Required.",
+    )
+
+
+class Clip(Specification):
+    """Bounds of the probability ratio: 1 - low to 1 + high."""
+
+    low: float | None = Field(default=None, ge=0, lt=1, description="How far the ratio may fall below 1.")
+    high: float | None = Field(default=None, ge=0, le=100, description="How far the ratio may rise above 1.")
+
+
+class ImportanceCorrection(Specification):
+    """Correction for the gap between the sampler's and the trainer's log-probabilities."""
+
+    kind: Literal["truncated", "none"] | None = Field(
+        default=None, description="truncated: tokens are weighted by min(trainer / sampler, cap)."
+    )
+    cap: float | None = Field(default=None, ge=1, le=100, description="Upper bound of the weight.")
+
+
+class TrainingSampling(Specification):
+    """How training answers are sampled. Other distortions of the distribution are refused."""
+
+    temperature: float | None = Field(default=None, gt=0, le=2, description="Sampling temperature.")
+    seed: int | None = Field(default=None, ge=0, le=2**31 - 1, description="Seed that every sample's own seed is hashed from.")
+
+
+class AlgorithmSpec(Specification):
+    """A preset, and what overrides it. Absent values are the preset's."""
+
+    preset: Literal["grpo-plus", "grpo"] = Field(
+        default="grpo-plus",
+        description="grpo-plus: clip 0.2 / 0.28, truncated answers carry no loss, token mean. "
+        "grpo: clip 0.2 / 0.2, truncated answers carry loss, sequence mean.",
+    )
+    prompts_per_step: int | None = Field(default=None, ge=1, le=65536, description="Problems sampled in a step.")
+    samples_per_prompt: int | None = Field(default=None, ge=2, le=1024, description="Answers to each problem: the group.")
+    optimizer_steps_per_step: int | None = Field(
+        default=None, ge=1, le=64, description="Optimizer steps that a step's samples are split over."
+    )
+    clip: Clip = Field(default=Clip(), description="Bounds of the probability ratio.")
+    overlong_filter: bool | None = Field(
+        default=None, description="Whether answers cut at the response limit carry no loss."
+    )
+    loss_aggregation: Literal["token-mean", "sequence-mean"] | None = Field(
+        default=None,
+        description="token-mean: every token weighs the same. sequence-mean: every answer weighs the same.",
+    )
+    importance_correction: ImportanceCorrection = Field(
+        default=ImportanceCorrection(), description="Correction for the sampler's own numerics."
+    )
+    sampling: TrainingSampling = Field(default=TrainingSampling(), description="How answers are sampled.")
+
+
+class Stage(Specification):
+    """Steps with one response limit."""
+
+    name: Name = Field(description="Name of the stage, such as 16k.")
+    max_response_tokens: int = Field(ge=1, le=1_000_000, description="Response limit in tokens.")
+    steps: int = Field(ge=1, le=1_000_000, description="Steps of this stage.")
+
+
+class OptimizerSpec(Specification):
+    """AdamW and its schedule."""
+
+    learning_rate: float = Field(default=1e-6, gt=0, le=1, description="Peak learning rate.")
+    betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] = Field(
+        default=[0.9, 0.999], description="Adam's two decay rates."
+    )
+    schedule: Literal["constant", "linear"] = Field(
+        default="constant", description="constant, or linear to zero at the last step."
+    )
+    warmup_steps: int = Field(default=0, ge=0, le=1_000_000, description="Steps of linear warm-up.")
+    gradient_clip: float = Field(default=1.0, gt=0, le=1000, description="Largest norm of the gradient.")
+    weight_decay: float = Field(default=0.0, ge=0, le=1, description="Decoupled weight decay.")
+
+
+class DeepSpeedSpec(Specification):
+    """How DeepSpeed shares the model's state among ranks."""
+
+    zero_stage: Literal[0, 1, 2, 3] = Field(
+        default=2, description="0: nothing is sharded; 1: optimizer state; 2: also gradients; 3: also parameters."
+    )
+
+
+class TrainerSpec(Specification):
+    """The pods that update the weights."""
+
+    replicas: int = Field(default=1, ge=1, le=512, description="Trainer pods.")
+    gpus_per_replica: int = Field(default=1, ge=0, le=16, description="GPUs of each pod, one rank each; 0 trains on CPU.")
+    deepspeed: DeepSpeedSpec = Field(default=DeepSpeedSpec(), description="DeepSpeed's settings.")
+    precision: Literal["bf16", "fp32"] = Field(default="bf16", description="Precision of weights in forward and backward.")
+    tokens_per_microbatch: int = Field(
+        default=16384, ge=1, le=16_777_216, description="Tokens that a rank packs into one forward pass."
+    )
+    pod: PodSpec = Field(default=PodSpec(), description="What is set on the trainer pods.")
+
+
+class RolloutSpec(Specification):
+    """The vLLM servers that sample answers."""
+
+    replicas: int = Field(default=1, ge=1, le=1024, description="Rollout pods.")
+    gpus_per_replica: int = Field(default=1, ge=0, le=16, description="GPUs of each pod; 0 samples on CPU.")
+    tensor_parallel: int = Field(default=1, ge=1, le=16, description="GPUs that share one copy of the model.")
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1, description="Share of GPU memory that vLLM takes.")
+    max_model_length: int | None = Field(
+        default=None, ge=2, le=2_000_000, description="Longest prompt and response, in tokens; from data and stages when absent."
+    )
+    extra_args: list[ShortText] = Field(default_factory=list, max_length=64, description="Further arguments of vLLM's server.")
+    pod: PodSpec = Field(default=PodSpec(), description="What is set on the rollout pods.")
+
+
+class CheckpointSpec(Specification):
+    """When checkpoints are written and how many stay."""
+
+    every_steps: int = Field(default=10, ge=1, le=1_000_000, description="Steps between checkpoints; the last step always has one.")
+    keep_last: int = Field(default=3, ge=1, le=10_000, description="Newest checkpoints that stay.")
+
+
+class FailurePolicy(Specification):
+    """How often a run starts again by itself."""
+
+    max_restarts: int = Field(
+        default=10, ge=0, le=10_000, description="New attempts after failures that may heal; preemption and node loss are free."
+    )
+
+
+class TrainingRunSpec(Specification):
+    """A run: the model, the problems, the recipe, the pods and the bucket."""
+
+    model: ModelSource = Field(description="The model to start from.")
+    data: DataSpec = Field(description="The problems to train on.")
+    algorithm: AlgorithmSpec = Field(default=AlgorithmSpec(), description="The loss and how it is fed.")
+    stages: list[Stage] = Field(
+        min_length=1, max_length=64, description="Stages in order.", json_schema_extra={"x-list-map-keys": ["name"]}
+    )
+    optimizer: OptimizerSpec = Field(default=OptimizerSpec(), description="AdamW and its schedule.")
+    trainer: TrainerSpec = Field(default=TrainerSpec(), description="The trainer pods.")
+    rollout: RolloutSpec = Field(default=RolloutSpec(), description="The rollout pods.")
+    sandbox: SandboxSpec = Field(default=SandboxSpec(), description="The sandbox pods.")
+    storage: StorageSpec = Field(description="Where everything that lasts is written.")
+    checkpoint: CheckpointSpec = Field(default=CheckpointSpec(), description="Checkpoints.")
+    active_deadline_seconds: int | None = Field(
+        default=None, ge=1, le=31_536_000, description="The run fails when it has not finished this long after its creation."
+    )
+    failure_policy: FailurePolicy = Field(default=FailurePolicy(), description="Restarts.")
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> TrainingRunSpec:
+        for field, names in (
+            ("data.sources", [source.name for source in self.data.sources]),
+            ("stages", [stage.name for stage in self.stages]),
+        ):
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            if repeated:
+                raise ValueError(f"{field}: the name {repeated[0]!r} is given twice; each must be unique")
+        return self
+
+    @model_validator(mode="after")
+    def _tensor_parallel_fits(self) -> TrainingRunSpec:
+        rollout = self.rollout
+        if rollout.tensor_parallel > max(1, rollout.gpus_per_replica):
+            raise ValueError(
+                f"rollout.tensorParallel: {rollout.tensor_parallel} is more than rollout.gpusPerReplica "
+                f"({rollout.gpus_per_replica}); at most one shard a GPU"
+            )
+        return self
+
+
+Phase = Literal["Pending", "Preparing", "Starting", "Training", "Succeeded", "Failed"]
+
+
+class CheckpointStatus(Specification):
+    """A checkpoint that is complete in S3."""
+
+    uri: str = Field(max_length=2048, description="Where it lies.")
+    step: int = Field(description="Steps done when it was written.")
+    time: str | None = Field(default=None, max_length=64, description="When it was committed, RFC 3339.")
+
+
+class ModelStatus(Specification):
+    """The model that the run made."""
+
+    uri: str = Field(max_length=2048, description="Where it lies, in the Hugging Face layout.")
+
+
+class FailureStatus(Specification):
+    """What ended a run, as far as the pods told."""
+
+    pod: ShortText | None = Field(default=None, description="Pod that failed.")
+    container: ShortText | None = Field(default=None, description="Container in it.")
+    exit_code: int | None = Field(default=None, description="Its exit code.")
+    cause: str = Field(default="", max_length=4096, description="What went wrong.")
+    log: str = Field(default="", max_length=8192, description="Last lines of its log.")
+
+
+class RolloutStatus(Specification):
+    """Rollout servers, for the scale subresource."""
+
+    replicas: int = Field(default=0, description="Pods there are.")
+    ready_replicas: int = Field(default=0, description="Pods that are ready.")
+
+
+class TrainingRunStatus(Specification):
+    """What the operator last saw of a run."""
+
+    observed_generation: int | None = Field(default=None, description="Generation of the spec that this status is of.")
+    phase: Phase = Field(default="Pending", description="Where the run stands.")
+    conditions: list[Condition] = Field(
+        default_factory=list, max_length=32, description="Conditions.", json_schema_extra={"x-list-map-keys": ["type"]}
+    )
+    message: str = Field(default="", max_length=4096, description="What the run is doing or waiting for, for people.")
+    stage: str | None = Field(default=None, max_length=40, description="Stage under way.")
+    step: int | None = Field(default=None, description="Steps done.")
+    total_steps: int | None = Field(default=None, description="Steps of all stages.")
+    reward: float | None = Field(default=None, description="Mean reward of the last step.")
+    truncated_fraction: float | None = Field(default=None, description="Share of the last step's answers cut at the limit.")
+    tokens_per_second: float | None = Field(default=None, description="Response tokens a second over the last step.")
+    estimated_completion: str | None = Field(default=None, max_length=64, description="When the last step should be done, RFC 3339.")
+    policy_version: int | None = Field(default=None, description="Version of the weights.")
+    attempt: int | None = Field(default=None, description="Life of the trainer pods, counted from 1.")
+    restarts: int | None = Field(default=None, description="Attempts that failures cost.")
+    dataset: str | None = Field(default=None, max_length=2048, description="The prepared dataset.")
+    last_checkpoint: CheckpointStatus | None = Field(default=None, description="Newest complete checkpoint.")
+    model: ModelStatus | None = Field(default=None, description="The finished model.")
+    failure: FailureStatus | None = Field(default=None, description="What ended the run or the last attempt.")
+    rollout: RolloutStatus | None = Field(default=None, description="Rollout servers.")
+    start_time: str | None = Field(default=None, max_length=64, description="When the run was first seen, RFC 3339.")
+    completion_time: str | None = Field(default=None, max_length=64, description="When it ended, RFC 3339.")

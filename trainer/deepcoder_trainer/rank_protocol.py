@@ -1,0 +1,72 @@
+"""What the orchestrator tells the ranks: an ordered log of commands that every rank carries out in the same order.
+
+GET  <orchestrator>/v1/ranks/commands/{index}?rank=R&attempt=A   long poll (up to 30 s): Command, or 204 to ask again
+GET  <orchestrator>/v1/ranks/batches/{step}                      a batch file (batch.py), the same bytes for all ranks
+POST <orchestrator>/v1/ranks/results/{index}                     body CommandResult, by rank 0 once all ranks are done
+POST <orchestrator>/v1/ranks/failures                            body RankFailure, by a rank that cannot go on
+Shared folders are of the trainer pod that rank 0 and the orchestrator live in.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from deepcoder_api.problems import Strict
+
+
+class Load(Strict):
+    """Build the engine from the model in `model_dir`; with `checkpoint_dir`, take up its optimizer state and weights."""
+
+    kind: Literal["load"] = "load"
+    model_dir: str
+    checkpoint_dir: str | None = None
+
+
+class Train(Strict):
+    """One step: all its optimizer steps on the batch. `learning_rate` is the schedule's value for this step."""
+
+    kind: Literal["train"] = "train"
+    step: int
+    learning_rate: float
+
+
+class Publish(Strict):
+    """Rank 0 writes the weights as `directory`/*.safetensors (Hugging Face names, `dtype`), for rollouts to fetch."""
+
+    kind: Literal["publish"] = "publish"
+    version: int
+    directory: str
+
+
+class Save(Strict):
+    """Write `directory`/model (Hugging Face layout, loads as it is) and `directory`/state (optimizer, RNG) for a resume."""
+
+    kind: Literal["save"] = "save"
+    step: int
+    directory: str
+
+
+class Stop(Strict):
+    """Leave in good order, exit code 0."""
+
+    kind: Literal["stop"] = "stop"
+
+
+Command = Annotated[Load | Train | Publish | Save | Stop, Field(discriminator="kind")]
+
+
+class CommandResult(Strict):
+    """What a command came to, with its numbers (loss, gradient_norm, clip_fraction_low, clip_fraction_high,
+    sampler_kl, entropy, seconds ...)."""
+
+    metrics: dict[str, float] = Field(default_factory=dict)
+
+
+class RankFailure(Strict):
+    """A rank's last word. `permanent` when another attempt would fail the same way."""
+
+    rank: int
+    cause: str
+    permanent: bool = False

@@ -1,0 +1,294 @@
+"""A run's processes, described once: the operator renders them into pods, `deepcoder run` into local processes.
+
+Pure functions of a resolved resource and of the addresses its parts have where they run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from deepcoder_api.problems import Strict
+from deepcoder_api.resolve import ResolvedEvaluation, ResolvedRun
+from deepcoder_api.specification import PodSpec, Resources, SandboxPod, SandboxSpec, StorageSpec
+
+Image = Literal["worker", "trainer", "rollout", "sandbox"]
+CONFIG_PATH = "/etc/deepcoder/config.json"
+MODEL_DIRECTORY = "/model"
+WORK_DIRECTORY = "/work"
+CLAIM_DIRECTORY = "/claim"
+
+ORCHESTRATOR_PORT = 8700
+AGENT_PORT = 8800
+GENERATE_PORT = 8801
+SANDBOX_PORT = 8000
+POLICY_NAME = "policy"
+
+
+class SecretVariable(Strict):
+    """An environment variable whose value is a key of a Secret."""
+
+    name: str
+    secret: str
+    optional: bool = False
+
+
+class Volume(Strict):
+    """A writable folder that lives as long as the pod, or a claim mounted read-only. `memory` folders are tmpfs."""
+
+    name: str
+    path: str
+    kind: Literal["disk", "memory", "claim"] = "disk"
+    claim: str | None = None
+    size: str | None = None
+
+
+class Probe(Strict):
+    """An HTTP check: `path` on the process's port named `port`."""
+
+    path: str
+    port: str
+    period_seconds: int = 2
+    failure_threshold: int = 3
+
+
+class Process(Strict):
+    """One container's worth: what it runs and needs. `role` names the container; `before` runs to its end first."""
+
+    role: str
+    image: Image
+    command: tuple[str, ...]
+    environment: dict[str, str] = Field(default_factory=dict)
+    secrets: tuple[SecretVariable, ...] = ()
+    ports: dict[str, int] = Field(default_factory=dict)
+    volumes: tuple[Volume, ...] = ()
+    readiness: Probe | None = None
+    liveness: Probe | None = None
+    startup: Probe | None = None
+    gpus: int = 0
+    resources: Resources = Resources()
+    pod: PodSpec | SandboxPod = PodSpec()
+    runtime_class_name: str | None = None
+    grace_seconds: int = 30
+    before: tuple[Process, ...] = ()
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """URLs of a run's parts as seen by each other, and the folders they use. The defaults are a pod's."""
+
+    orchestrator: str = ""
+    sandbox: str = ""
+    engine: str = ""
+    model_directory: str = MODEL_DIRECTORY
+    work_directory: str = WORK_DIRECTORY
+    config_path: str = CONFIG_PATH
+    python: str = "python3"
+
+
+def preflight_process(run: ResolvedRun, at: Addresses) -> Process:
+    """Checks that the model, the bucket, the key and the data are there, before anything expensive starts."""
+    return _light(run, at, "preflight", "deepcoder_trainer.preflight")
+
+
+def prepare_process(run: ResolvedRun, at: Addresses) -> Process:
+    """Reads and checks the problems and writes the dataset."""
+    return _light(run, at, "prepare", "deepcoder_trainer.prepare", "--sandbox", at.sandbox)
+
+
+def trainer_process(
+    run: ResolvedRun, at: Addresses, *, attempt: int, dataset: str, replica_index: str, master_address: str
+) -> Process:
+    """One trainer pod: the ranks, and on replica 0 the orchestrator. `replica_index` may be an environment reference."""
+    trainer = run.spec.trainer
+    arguments = (
+        *("--attempt", str(attempt), "--dataset", dataset, "--sandbox", at.sandbox),
+        *("--model-dir", at.model_directory, "--work-dir", at.work_directory, "--port", str(ORCHESTRATOR_PORT)),
+        *("--replica-index", replica_index, "--master-address", master_address),
+    )
+    return Process(
+        role="trainer",
+        image="trainer",
+        command=(at.python, "-m", "deepcoder_trainer.launch", *arguments),
+        environment={**_configured(at), **_threads(trainer.gpus_per_replica), **trainer.pod.env},
+        secrets=_secrets(run.spec.storage, None),
+        ports={"orchestrator": ORCHESTRATOR_PORT},
+        volumes=(
+            *_model_volumes(run.spec.model.uri, at),
+            Volume(name="work", path=at.work_directory),
+            Volume(name="shared-memory", path="/dev/shm", kind="memory"),
+        ),
+        gpus=trainer.gpus_per_replica,
+        resources=trainer.pod.resources,
+        pod=trainer.pod,
+        grace_seconds=60,
+        before=(_model_process(run.spec.model.uri, run.spec.model.revision, run.spec.model.secret_name, run.spec.storage, at),),
+    )
+
+
+def rollout_process(run: ResolvedRun, at: Addresses, *, host: str, port: int = AGENT_PORT, generate_port: int = GENERATE_PORT) -> Process:
+    """One rollout server: our agent, and vLLM as its child. `host` is the address others reach it by."""
+    rollout = run.spec.rollout
+    command = (
+        *(at.python, "-m", "deepcoder_rollout.agent", "--orchestrator", at.orchestrator),
+        *("--model-dir", at.model_directory, "--host", host, "--port", str(port), "--generate-port", str(generate_port)),
+        *("--max-model-length", str(run.max_model_length), "--tensor-parallel", str(rollout.tensor_parallel)),
+        *("--gpu-memory-utilization", str(rollout.gpu_memory_utilization), "--precision", run.spec.trainer.precision),
+        *("--gpus", str(rollout.gpus_per_replica), "--", *rollout.extra_args),
+    )
+    return Process(
+        role="rollout",
+        image="rollout",
+        command=command,
+        environment={**_configured(at), **_vllm(rollout.gpus_per_replica), **rollout.pod.env},
+        secrets=_secrets(run.spec.storage, None),
+        ports={"agent": port, "generate": generate_port},
+        volumes=(
+            *_model_volumes(run.spec.model.uri, at),
+            Volume(name="shared-memory", path="/dev/shm", kind="memory"),
+        ),
+        readiness=Probe(path="/readyz", port="agent"),
+        liveness=Probe(path="/healthz", port="agent", period_seconds=10, failure_threshold=6),
+        startup=Probe(path="/healthz", port="agent", period_seconds=2, failure_threshold=300),
+        gpus=rollout.gpus_per_replica,
+        resources=rollout.pod.resources,
+        pod=rollout.pod,
+        before=(_model_process(run.spec.model.uri, run.spec.model.revision, run.spec.model.secret_name, run.spec.storage, at),),
+    )
+
+
+def sandbox_process(sandbox: SandboxSpec, at: Addresses) -> Process:
+    """One grading server. It gets no secret, no configuration and no network of its own."""
+    return Process(
+        role="sandbox",
+        image="sandbox",
+        command=(
+            *(at.python, "-m", "deepcoder_sandbox.server", "--host", "0.0.0.0", "--port", str(SANDBOX_PORT)),
+            *("--require-isolation", "--scratch", "/scratch"),
+        ),
+        ports={"grading": SANDBOX_PORT},
+        volumes=(Volume(name="scratch", path="/scratch", kind="memory", size="1Gi"),),
+        readiness=Probe(path="/readyz", port="grading"),
+        liveness=Probe(path="/healthz", port="grading", period_seconds=10, failure_threshold=6),
+        resources=_merged(Resources(requests={"cpu": "250m", "memory": "512Mi"}, limits={"memory": "4Gi"}), sandbox.pod.resources),
+        pod=sandbox.pod,
+        runtime_class_name=sandbox.runtime_class_name,
+    )
+
+
+def evaluation_preflight_process(evaluation: ResolvedEvaluation, at: Addresses) -> Process:
+    """Checks that the model, the bucket, the key and the benchmarks are there."""
+    return _light(evaluation, at, "preflight", "deepcoder_evaluation.preflight")
+
+
+def engine_process(evaluation: ResolvedEvaluation, at: Addresses, *, port: int = GENERATE_PORT) -> Process:
+    """One serving engine with an OpenAI-compatible API."""
+    engine = evaluation.spec.engine
+    arguments = [
+        *("--model", at.model_directory, "--served-model-name", evaluation.model_name, "--port", str(port)),
+        *("--tensor-parallel-size", str(engine.tensor_parallel)),
+    ]
+    if engine.max_model_length is not None:
+        arguments += ["--max-model-len", str(engine.max_model_length)]
+    if engine.gpus_per_replica == 0:
+        arguments += ["--enforce-eager", "--dtype", "float32"]
+    else:
+        arguments += ["--gpu-memory-utilization", str(engine.gpu_memory_utilization)]
+    return Process(
+        role="engine",
+        image="rollout",
+        command=(at.python, "-m", "vllm.entrypoints.openai.api_server", *arguments, *engine.extra_args),
+        environment={**_vllm(engine.gpus_per_replica), **engine.pod.env},
+        ports={"generate": port},
+        volumes=(
+            *_model_volumes(evaluation.model_uri, at),
+            Volume(name="shared-memory", path="/dev/shm", kind="memory"),
+        ),
+        readiness=Probe(path="/health", port="generate"),
+        liveness=Probe(path="/health", port="generate", period_seconds=10, failure_threshold=6),
+        startup=Probe(path="/health", port="generate", period_seconds=2, failure_threshold=900),
+        gpus=engine.gpus_per_replica,
+        resources=engine.pod.resources,
+        pod=engine.pod,
+        before=(_model_process(evaluation.model_uri, None, evaluation.spec.model.secret_name, evaluation.spec.storage, at),),
+    )
+
+
+def evaluator_process(evaluation: ResolvedEvaluation, at: Addresses) -> Process:
+    """Asks, grades, scores and writes the report."""
+    process = _light(
+        evaluation,
+        at,
+        "evaluator",
+        "deepcoder_evaluation.evaluator",
+        *("--engine", at.engine, "--sandbox", at.sandbox, "--port", str(ORCHESTRATOR_PORT)),
+    )
+    return process.model_copy(update={"ports": {"evaluator": ORCHESTRATOR_PORT}})
+
+
+def _light(resource: ResolvedRun | ResolvedEvaluation, at: Addresses, role: str, module: str, *arguments: str) -> Process:
+    model_secret = resource.spec.model.secret_name
+    model_uri = resource.spec.model.uri if isinstance(resource, ResolvedRun) else resource.model_uri
+    claims = tuple(volume for volume in _model_volumes(model_uri, at) if volume.kind == "claim")
+    return Process(
+        role=role,
+        image="worker",
+        command=(at.python, "-m", module, *arguments),
+        environment=_configured(at),
+        secrets=_secrets(resource.spec.storage, model_secret),
+        volumes=(*claims, Volume(name="work", path=at.work_directory)),
+        resources=Resources(requests={"cpu": "100m", "memory": "256Mi"}, limits={"memory": "4Gi"}),
+    )
+
+
+def _model_process(uri: str, revision: str | None, model_secret: str | None, storage: StorageSpec, at: Addresses) -> Process:
+    command = (at.python, "-m", "deepcoder_data.fetch_model", "--uri", uri, "--to", at.model_directory)
+    return Process(
+        role="model",
+        image="worker",
+        command=(*command, *(("--revision", revision) if revision else ())),
+        environment=_configured(at),
+        secrets=_secrets(storage, model_secret),
+        volumes=_model_volumes(uri, at),
+    )
+
+
+def _model_volumes(uri: str, at: Addresses) -> tuple[Volume, ...]:
+    model = Volume(name="model", path=at.model_directory)
+    if not uri.startswith("pvc://"):
+        return (model,)
+    claim = uri.removeprefix("pvc://").split("/", 1)[0]
+    return (model, Volume(name="claim", path=CLAIM_DIRECTORY, kind="claim", claim=claim))
+
+
+def _configured(at: Addresses) -> dict[str, str]:
+    return {"DEEPCODER_CONFIG": at.config_path, "DEEPCODER_WORK_DIRECTORY": at.work_directory}
+
+
+def _threads(gpus: int) -> dict[str, str]:
+    # torchrun sets OMP_NUM_THREADS=1 with a warning when nobody has; on CPU the ranks share the pod's cores.
+    return {} if gpus else {"OMP_NUM_THREADS": "2", "DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def _vllm(gpus: int) -> dict[str, str]:
+    common = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    return common if gpus else {**common, "VLLM_CPU_KVCACHE_SPACE": "1"}
+
+
+def _secrets(storage: StorageSpec, model_secret: str | None) -> tuple[SecretVariable, ...]:
+    variables: list[SecretVariable] = []
+    if storage.secret_name:
+        variables += [
+            SecretVariable(name="AWS_ACCESS_KEY_ID", secret=storage.secret_name),
+            SecretVariable(name="AWS_SECRET_ACCESS_KEY", secret=storage.secret_name),
+            SecretVariable(name="AWS_SESSION_TOKEN", secret=storage.secret_name, optional=True),
+        ]
+    if model_secret:
+        variables.append(SecretVariable(name="HF_TOKEN", secret=model_secret))
+    return tuple(variables)
+
+
+def _merged(defaults: Resources, given: Resources) -> Resources:
+    return Resources(requests={**defaults.requests, **given.requests}, limits={**defaults.limits, **given.limits})

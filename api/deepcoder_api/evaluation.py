@@ -19,6 +19,14 @@ from deepcoder_api.status import Condition
 from deepcoder_api.training_run import FailureStatus
 
 
+def _require_one(part: Specification, field: str, besides: frozenset[str] | set[str] = frozenset()) -> None:
+    members = [name for name in type(part).model_fields if name not in besides]
+    given = [name for name in members if getattr(part, name) is not None]
+    if len(given) != 1:
+        aliases = [type(part).model_fields[name].alias or name for name in members]
+        raise ValueError(f"{field}: exactly one of {', '.join(aliases)} must be given, not {len(given)}")
+
+
 class Latest(Specification):
     """The run's last checkpoint; the evaluation waits for the end of the run."""
 
@@ -39,7 +47,9 @@ class TrainingRunModel(Specification):
     """A checkpoint of a TrainingRun of the same namespace."""
 
     name: Name = Field(description="The TrainingRun.")
-    checkpoint: CheckpointChoice = Field(default=CheckpointChoice(latest=Latest()), description="Which checkpoint of it.")
+    checkpoint: CheckpointChoice = Field(
+        default=CheckpointChoice(latest=Latest()), description="Which checkpoint of it."
+    )
 
 
 class EvaluatedModel(Specification):
@@ -69,9 +79,14 @@ class EngineSpec(Specification):
     tensor_parallel: int = Field(default=1, ge=1, le=16, description="GPUs that share one copy of the model.")
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1, description="Share of GPU memory that vLLM takes.")
     max_model_length: int | None = Field(
-        default=None, ge=2, le=2_000_000, description="Longest prompt and response in tokens; the model's own when absent."
+        default=None,
+        ge=2,
+        le=2_000_000,
+        description="Longest prompt and response in tokens; the model's own when absent.",
     )
-    extra_args: list[ShortText] = Field(default_factory=list, max_length=64, description="Further arguments of the server.")
+    extra_args: list[ShortText] = Field(
+        default_factory=list, max_length=64, description="Further arguments of the server."
+    )
     pod: PodSpec = Field(default=PodSpec(), description="What is set on the engine pods.")
 
 
@@ -105,7 +120,10 @@ class EvaluationSpec(Specification):
     sandbox: SandboxSpec = Field(default=SandboxSpec(), description="The sandbox pods.")
     storage: StorageSpec = Field(description="Where samples and the report are written.")
     active_deadline_seconds: int | None = Field(
-        default=None, ge=1, le=31_536_000, description="The evaluation fails when it has not finished this long after it started."
+        default=None,
+        ge=1,
+        le=31_536_000,
+        description="The evaluation fails when it has not finished this long after it started.",
     )
 
     @model_validator(mode="after")
@@ -141,18 +159,13 @@ class EvaluationStatus(Specification):
     answered: int | None = Field(default=None, description="Answers graded so far.")
     total: int | None = Field(default=None, description="Answers to grade.")
     scores: list[BenchmarkScore] = Field(
-        default_factory=list, max_length=32, description="Scores by benchmark.", json_schema_extra={"x-list-map-keys": ["name"]}
+        default_factory=list,
+        max_length=32,
+        description="Scores by benchmark.",
+        json_schema_extra={"x-list-map-keys": ["name"]},
     )
     pass_at_1: float | None = Field(default=None, alias="passAt1", description="The first benchmark's pass@1, 0 to 1.")
     report: str | None = Field(default=None, max_length=2048, description="The report in S3.")
     failure: FailureStatus | None = Field(default=None, description="What ended the evaluation.")
     start_time: str | None = Field(default=None, max_length=64, description="When it was first seen, RFC 3339.")
     completion_time: str | None = Field(default=None, max_length=64, description="When it ended, RFC 3339.")
-
-
-def _require_one(part: Specification, field: str, besides: frozenset[str] | set[str] = frozenset()) -> None:
-    members = [name for name in type(part).model_fields if name not in besides]
-    given = [name for name in members if getattr(part, name) is not None]
-    if len(given) != 1:
-        aliases = [type(part).model_fields[name].alias or name for name in members]
-        raise ValueError(f"{field}: exactly one of {', '.join(aliases)} must be given, not {len(given)}")

@@ -124,16 +124,31 @@ def trainer_process(
         resources=trainer.pod.resources,
         pod=trainer.pod,
         grace_seconds=60,
-        before=(_model_process(run.spec.model.uri, run.spec.model.revision, run.spec.model.secret_name, run.spec.storage, at),),
+        before=(
+            _model_process(
+                run.spec.model.uri, run.spec.model.revision, run.spec.model.secret_name, run.spec.storage, at
+            ),
+        ),
     )
 
 
-def rollout_process(run: ResolvedRun, at: Addresses, *, host: str, port: int = AGENT_PORT, generate_port: int = GENERATE_PORT) -> Process:
+def rollout_process(
+    run: ResolvedRun, at: Addresses, *, host: str, port: int = AGENT_PORT, generate_port: int = GENERATE_PORT
+) -> Process:
     """One rollout server: our agent, and vLLM as its child. `host` is the address others reach it by."""
     rollout = run.spec.rollout
     command = (
         *(at.python, "-m", "deepcoder_rollout.agent", "--orchestrator", at.orchestrator),
-        *("--model-dir", at.model_directory, "--host", host, "--port", str(port), "--generate-port", str(generate_port)),
+        *(
+            "--model-dir",
+            at.model_directory,
+            "--host",
+            host,
+            "--port",
+            str(port),
+            "--generate-port",
+            str(generate_port),
+        ),
         *("--max-model-length", str(run.max_model_length), "--tensor-parallel", str(rollout.tensor_parallel)),
         *("--gpu-memory-utilization", str(rollout.gpu_memory_utilization), "--precision", run.spec.trainer.precision),
         *("--gpus", str(rollout.gpus_per_replica), "--", *rollout.extra_args),
@@ -155,7 +170,11 @@ def rollout_process(run: ResolvedRun, at: Addresses, *, host: str, port: int = A
         gpus=rollout.gpus_per_replica,
         resources=rollout.pod.resources,
         pod=rollout.pod,
-        before=(_model_process(run.spec.model.uri, run.spec.model.revision, run.spec.model.secret_name, run.spec.storage, at),),
+        before=(
+            _model_process(
+                run.spec.model.uri, run.spec.model.revision, run.spec.model.secret_name, run.spec.storage, at
+            ),
+        ),
     )
 
 
@@ -172,7 +191,9 @@ def sandbox_process(sandbox: SandboxSpec, at: Addresses) -> Process:
         volumes=(Volume(name="scratch", path="/scratch", kind="memory", size="1Gi"),),
         readiness=Probe(path="/readyz", port="grading"),
         liveness=Probe(path="/healthz", port="grading", period_seconds=10, failure_threshold=6),
-        resources=_merged(Resources(requests={"cpu": "250m", "memory": "512Mi"}, limits={"memory": "4Gi"}), sandbox.pod.resources),
+        resources=_merged(
+            Resources(requests={"cpu": "250m", "memory": "512Mi"}, limits={"memory": "4Gi"}), sandbox.pod.resources
+        ),
         pod=sandbox.pod,
         runtime_class_name=sandbox.runtime_class_name,
     )
@@ -212,7 +233,9 @@ def engine_process(evaluation: ResolvedEvaluation, at: Addresses, *, port: int =
         gpus=engine.gpus_per_replica,
         resources=engine.pod.resources,
         pod=engine.pod,
-        before=(_model_process(evaluation.model_uri, None, evaluation.spec.model.secret_name, evaluation.spec.storage, at),),
+        before=(
+            _model_process(evaluation.model_uri, None, evaluation.spec.model.secret_name, evaluation.spec.storage, at),
+        ),
     )
 
 
@@ -228,7 +251,9 @@ def evaluator_process(evaluation: ResolvedEvaluation, at: Addresses) -> Process:
     return process.model_copy(update={"ports": {"evaluator": ORCHESTRATOR_PORT}})
 
 
-def _light(resource: ResolvedRun | ResolvedEvaluation, at: Addresses, role: str, module: str, *arguments: str) -> Process:
+def _light(
+    resource: ResolvedRun | ResolvedEvaluation, at: Addresses, role: str, module: str, *arguments: str
+) -> Process:
     model_secret = resource.spec.model.secret_name
     model_uri = resource.spec.model.uri if isinstance(resource, ResolvedRun) else resource.model_uri
     claims = tuple(volume for volume in _model_volumes(model_uri, at) if volume.kind == "claim")
@@ -243,7 +268,9 @@ def _light(resource: ResolvedRun | ResolvedEvaluation, at: Addresses, role: str,
     )
 
 
-def _model_process(uri: str, revision: str | None, model_secret: str | None, storage: StorageSpec, at: Addresses) -> Process:
+def _model_process(
+    uri: str, revision: str | None, model_secret: str | None, storage: StorageSpec, at: Addresses
+) -> Process:
     command = (at.python, "-m", "deepcoder_data.fetch_model", "--uri", uri, "--to", at.model_directory)
     return Process(
         role="model",

@@ -81,6 +81,4 @@ def resolve_run(namespace: str, name: str, uid: str, spec: TrainingRunSpec) -> R
         raise SpecificationError(
             "spec.algorithm.promptsPerStep", f"{samples} samples a step cannot be shared by {ranks} ranks"
         )
-    return ResolvedRun(
-        namespace=namespace, name=name, uid=uid, spec=spec, algorithm=algorithm, max_model_length=length
-    )
+    return ResolvedRun(namespace=namespace, name=name, uid=uid, spec=spec, algorithm=algorithm, max_model_length=length)

@@ -114,7 +114,9 @@ class SandboxSpec(Specification):
 
     replicas: int = Field(default=1, ge=1, le=512, description="Sandbox pods.")
     runtime_class_name: ShortText = Field(
-        default="gvisor", min_length=1, description="RuntimeClass of the sandbox pods. It must be gVisor's: it is checked from inside."
+        default="gvisor",
+        min_length=1,
+        description="RuntimeClass of the sandbox pods. It must be gVisor's: it is checked from inside.",
     )
     limits: SandboxLimits = Field(default=SandboxLimits(), description="Limits for one program on one test.")
     pod: SandboxPod = Field(default=SandboxPod(), description="What is set on the sandbox pods.")

@@ -33,7 +33,10 @@ class DataSpec(Specification):
     """The problems to train on and what they must pass to be used."""
 
     sources: list[DataSource] = Field(
-        min_length=1, max_length=32, description="Where problems come from.", json_schema_extra={"x-list-map-keys": ["name"]}
+        min_length=1,
+        max_length=32,
+        description="Where problems come from.",
+        json_schema_extra={"x-list-map-keys": ["name"]},
     )
     min_tests: int = Field(default=1, ge=1, le=1000, description="A problem with fewer tests is dropped and counted.")
     max_prompt_tokens: int = Field(
@@ -65,7 +68,9 @@ class TrainingSampling(Specification):
     """How training answers are sampled. Other distortions of the distribution are refused."""
 
     temperature: float | None = Field(default=None, gt=0, le=2, description="Sampling temperature.")
-    seed: int | None = Field(default=None, ge=0, le=2**31 - 1, description="Seed that every sample's own seed is hashed from.")
+    seed: int | None = Field(
+        default=None, ge=0, le=2**31 - 1, description="Seed that every sample's own seed is hashed from."
+    )
 
 
 class AlgorithmSpec(Specification):
@@ -77,7 +82,9 @@ class AlgorithmSpec(Specification):
         "grpo: clip 0.2 / 0.2, truncated answers carry loss, sequence mean.",
     )
     prompts_per_step: int | None = Field(default=None, ge=1, le=65536, description="Problems sampled in a step.")
-    samples_per_prompt: int | None = Field(default=None, ge=2, le=1024, description="Answers to each problem: the group.")
+    samples_per_prompt: int | None = Field(
+        default=None, ge=2, le=1024, description="Answers to each problem: the group."
+    )
     optimizer_steps_per_step: int | None = Field(
         default=None, ge=1, le=64, description="Optimizer steps that a step's samples are split over."
     )
@@ -130,9 +137,13 @@ class TrainerSpec(Specification):
     """The pods that update the weights."""
 
     replicas: int = Field(default=1, ge=1, le=512, description="Trainer pods.")
-    gpus_per_replica: int = Field(default=1, ge=0, le=16, description="GPUs of each pod, one rank each; 0 trains on CPU.")
+    gpus_per_replica: int = Field(
+        default=1, ge=0, le=16, description="GPUs of each pod, one rank each; 0 trains on CPU."
+    )
     deepspeed: DeepSpeedSpec = Field(default=DeepSpeedSpec(), description="DeepSpeed's settings.")
-    precision: Literal["bf16", "fp32"] = Field(default="bf16", description="Precision of weights in forward and backward.")
+    precision: Literal["bf16", "fp32"] = Field(
+        default="bf16", description="Precision of weights in forward and backward."
+    )
     tokens_per_microbatch: int = Field(
         default=16384, ge=1, le=16_777_216, description="Tokens that a rank packs into one forward pass."
     )
@@ -147,16 +158,23 @@ class RolloutSpec(Specification):
     tensor_parallel: int = Field(default=1, ge=1, le=16, description="GPUs that share one copy of the model.")
     gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1, description="Share of GPU memory that vLLM takes.")
     max_model_length: int | None = Field(
-        default=None, ge=2, le=2_000_000, description="Longest prompt and response, in tokens; from data and stages when absent."
+        default=None,
+        ge=2,
+        le=2_000_000,
+        description="Longest prompt and response, in tokens; from data and stages when absent.",
     )
-    extra_args: list[ShortText] = Field(default_factory=list, max_length=64, description="Further arguments of vLLM's server.")
+    extra_args: list[ShortText] = Field(
+        default_factory=list, max_length=64, description="Further arguments of vLLM's server."
+    )
     pod: PodSpec = Field(default=PodSpec(), description="What is set on the rollout pods.")
 
 
 class CheckpointSpec(Specification):
     """When checkpoints are written and how many stay."""
 
-    every_steps: int = Field(default=10, ge=1, le=1_000_000, description="Steps between checkpoints; the last step always has one.")
+    every_steps: int = Field(
+        default=10, ge=1, le=1_000_000, description="Steps between checkpoints; the last step always has one."
+    )
     keep_last: int = Field(default=3, ge=1, le=10_000, description="Newest checkpoints that stay.")
 
 
@@ -164,7 +182,10 @@ class FailurePolicy(Specification):
     """How often a run starts again by itself."""
 
     max_restarts: int = Field(
-        default=10, ge=0, le=10_000, description="New attempts after failures that may heal; preemption and node loss are free."
+        default=10,
+        ge=0,
+        le=10_000,
+        description="New attempts after failures that may heal; preemption and node loss are free.",
     )
 
 
@@ -184,7 +205,10 @@ class TrainingRunSpec(Specification):
     storage: StorageSpec = Field(description="Where everything that lasts is written.")
     checkpoint: CheckpointSpec = Field(default=CheckpointSpec(), description="Checkpoints.")
     active_deadline_seconds: int | None = Field(
-        default=None, ge=1, le=31_536_000, description="The run fails when it has not finished this long after its creation."
+        default=None,
+        ge=1,
+        le=31_536_000,
+        description="The run fails when it has not finished this long after its creation.",
     )
     failure_policy: FailurePolicy = Field(default=FailurePolicy(), description="Restarts.")
 
@@ -257,9 +281,13 @@ class TrainingRunStatus(Specification):
     step: int | None = Field(default=None, description="Steps done.")
     total_steps: int | None = Field(default=None, description="Steps of all stages.")
     reward: float | None = Field(default=None, description="Mean reward of the last step.")
-    truncated_fraction: float | None = Field(default=None, description="Share of the last step's answers cut at the limit.")
+    truncated_fraction: float | None = Field(
+        default=None, description="Share of the last step's answers cut at the limit."
+    )
     tokens_per_second: float | None = Field(default=None, description="Response tokens a second over the last step.")
-    estimated_completion: str | None = Field(default=None, max_length=64, description="When the last step should be done, RFC 3339.")
+    estimated_completion: str | None = Field(
+        default=None, max_length=64, description="When the last step should be done, RFC 3339."
+    )
     policy_version: int | None = Field(default=None, description="Version of the weights.")
     attempt: int | None = Field(default=None, description="Life of the trainer pods, counted from 1.")
     restarts: int | None = Field(default=None, description="Attempts that failures cost.")

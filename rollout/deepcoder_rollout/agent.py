@@ -1,0 +1,302 @@
+"""The agent beside a vLLM server: starts it, registers with the orchestrator, loads ordered weights, tells readiness.
+
+Run as `python -m deepcoder_rollout.agent`. The server is a child; when it ends, so does the agent (exit 75), and the
+pod starts again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import structlog
+import uvicorn
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from deepcoder_api.lifecycle import EXIT_DONE, EXIT_RETRYABLE
+from deepcoder_api.rollout import Heartbeat, HeartbeatReply, WeightOrder, WeightReceipt
+from deepcoder_rollout.vllm_server import ServerControl, ServerFailed, ServerOptions, server_command, server_environment
+from deepcoder_rollout.weights import FetchFailed, fetch
+
+log = structlog.get_logger("rollout")
+
+START_DEADLINE_SECONDS = 1800.0
+HEARTBEAT_SECONDS = 2.0
+
+
+@dataclass
+class Holding:
+    """What the server holds: the attempt and version loaded, and whether it may be used."""
+
+    attempt: int = 0
+    version: int = 0
+    wanted_attempt: int = 0
+    wanted_version: int = 0
+    usable: bool = False
+    loading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the newest version that the orchestrator is known to want is loaded and the server is sound."""
+        return self.usable and (self.attempt, self.version) >= (self.wanted_attempt, self.wanted_version)
+
+    def refuses(self, order: WeightOrder) -> str | None:
+        """Why an order must not be obeyed: it comes from an older attempt, or goes back in time within one."""
+        if order.attempt < self.attempt:
+            return f"attempt {order.attempt} is over; the weights of attempt {self.attempt} are loaded"
+        if order.attempt == self.attempt and order.version < self.version:
+            return f"version {order.version} is older than the loaded {self.version} of the same attempt"
+        return None
+
+
+class Agent:
+    """Everything one agent does; the routes and the heartbeat call it."""
+
+    def __init__(
+        self, *, server: str, orchestrator: str, host: str, port: int, control: ServerControl, generate_port: int,
+        shared_memory: Path, client: httpx.AsyncClient,
+    ) -> None:  # fmt: skip
+        self._server = server
+        self._orchestrator = orchestrator
+        self._agent_url = f"http://{host}:{port}"
+        self._generate_url = f"http://{host}:{generate_port}"
+        self._control = control
+        self._root = shared_memory
+        self._client = client
+        self.holding = Holding()
+
+    async def start(self) -> None:
+        """Make the server take orders. The base model is loaded: attempt 0, version 0."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        await self._control.initialize(str(self._root))
+        self.holding.usable = True
+
+    async def obey(self, order: WeightOrder) -> WeightReceipt:
+        """Fetch and load a version. Raises FetchFailed (old weights stay) or ServerFailed (server unusable)."""
+        async with self.holding.loading:
+            reason = self.holding.refuses(order)
+            if reason is not None:
+                raise OrderRefused(reason)
+            started = time.monotonic()
+            folder = self._root / f"version-{order.attempt}-{order.version}"
+            try:
+                fetched_bytes = await fetch(order, folder, self._client)
+                fetch_seconds = time.monotonic() - started
+                pause_seconds = await self._load(order, folder)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        log.info("weights loaded", attempt=order.attempt, version=order.version, bytes=fetched_bytes,
+                 fetch_seconds=round(fetch_seconds, 4), pause_seconds=round(pause_seconds, 4))  # fmt: skip
+        return WeightReceipt(
+            attempt=order.attempt, version=order.version, bytes=fetched_bytes,
+            fetch_seconds=fetch_seconds, pause_seconds=pause_seconds,
+        )  # fmt: skip
+
+    async def _load(self, order: WeightOrder, folder: Path) -> float:
+        started = time.monotonic()
+        self.holding.usable = False
+        await self._control.load(
+            str(folder), order.version, clear_cache=order.clear_cache, deadline_seconds=order.deadline_seconds
+        )
+        self.holding.attempt, self.holding.version = order.attempt, order.version
+        self.holding.usable = True
+        return time.monotonic() - started
+
+    async def heartbeat(self) -> float:
+        """Say once that the server lives; returns the seconds to the next. Raises httpx.HTTPError when unheard."""
+        beat = Heartbeat(
+            server=self._server,
+            generate_url=self._generate_url,
+            agent_url=self._agent_url,
+            attempt=self.holding.attempt,
+            version=self.holding.version,
+            ready=self.holding.usable,
+        )
+        response = await self._client.post(
+            f"{self._orchestrator}/v1/rollouts", json=beat.model_dump(mode="json"), timeout=5.0
+        )
+        response.raise_for_status()
+        reply = HeartbeatReply.model_validate_json(response.content)
+        if (reply.attempt, reply.version) > (1, 0):
+            self.holding.wanted_attempt, self.holding.wanted_version = reply.attempt, reply.version
+        return reply.seconds_to_next
+
+    async def heartbeat_forever(self) -> None:
+        """Heartbeat until cancelled. An orchestrator that is away (a new attempt) is found again."""
+        unheard_since: float | None = None
+        while True:
+            pause = HEARTBEAT_SECONDS
+            try:
+                pause = await self.heartbeat()
+                if unheard_since is not None:
+                    log.info("orchestrator is back", seconds_away=round(time.monotonic() - unheard_since, 1))
+                unheard_since = None
+            except (httpx.HTTPError, ValidationError) as error:
+                if unheard_since is None:
+                    log.warning("orchestrator does not answer; asking on", error=repr(error))
+                    unheard_since = time.monotonic()
+            await asyncio.sleep(pause)
+
+
+class OrderRefused(Exception):
+    """The order is from an older attempt or for an older version; obeying it would go back in time."""
+
+
+def application(agent: Agent) -> Starlette:
+    """The agent's routes (api/rollout.py)."""
+
+    async def weights(request: Request) -> Response:
+        try:
+            order = WeightOrder.model_validate_json(await request.body())
+        except ValidationError as error:
+            return JSONResponse({"error": str(error)}, status_code=422)
+        try:
+            receipt = await agent.obey(order)
+        except OrderRefused as error:
+            return JSONResponse({"error": str(error)}, status_code=409)
+        except (FetchFailed, ServerFailed, TimeoutError) as error:
+            log.warning("weights not loaded", attempt=order.attempt, version=order.version, error=repr(error))
+            return JSONResponse({"error": repr(error)}, status_code=503)
+        return Response(receipt.model_dump_json(), media_type="application/json")
+
+    async def ready(request: Request) -> Response:
+        holding = agent.holding
+        text = f"attempt {holding.attempt}, version {holding.version}\n"
+        return PlainTextResponse(text, status_code=200 if holding.ready else 503)
+
+    async def health(request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    return Starlette(
+        routes=[
+            Route("/v1/weights", weights, methods=["POST"]),
+            Route("/readyz", ready),
+            Route("/healthz", health),
+        ]
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m deepcoder_rollout.agent", description=__doc__)
+    parser.add_argument("--orchestrator", required=True, help="URL of the orchestrator")
+    parser.add_argument("--model-dir", required=True, help="folder of the base model")
+    parser.add_argument("--host", required=True, help="address that others reach this server by")
+    parser.add_argument("--bind", default="0.0.0.0", help="address to listen on")
+    parser.add_argument("--port", type=int, required=True, help="the agent's port")
+    parser.add_argument("--generate-port", type=int, required=True, help="vLLM's port")
+    parser.add_argument("--max-model-length", type=int, required=True, help="longest prompt and response, tokens")
+    parser.add_argument("--tensor-parallel", type=int, default=1)
+    parser.add_argument("--gpu-memory-utilization", type=float, default=0.9)
+    parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
+    parser.add_argument("--gpus", type=int, default=0)
+    parser.add_argument("--server", default=os.environ.get("HOSTNAME", "rollout"), help="stable id of this server")
+    parser.add_argument("--shared-memory", type=Path, default=Path("/dev/shm/deepcoder-weights"))
+    parser.add_argument("extra", nargs="*", help="further arguments of vLLM's server, after --")
+    return parser.parse_args()
+
+
+async def _run(arguments: argparse.Namespace) -> int:
+    options = ServerOptions(
+        model_directory=arguments.model_dir,
+        host=arguments.bind,
+        port=arguments.generate_port,
+        max_model_length=arguments.max_model_length,
+        tensor_parallel=arguments.tensor_parallel,
+        gpu_memory_utilization=arguments.gpu_memory_utilization,
+        precision=arguments.precision,
+        gpus=arguments.gpus,
+        extra_arguments=arguments.extra,
+    )
+    process = await asyncio.create_subprocess_exec(
+        *server_command(options), env=server_environment(options.gpus), start_new_session=True
+    )
+    # A load may take as long as its order allows; each call passes its own deadline.
+    async with httpx.AsyncClient(timeout=httpx.Timeout(30.0)) as client:
+        agent = Agent(
+            server=arguments.server,
+            orchestrator=arguments.orchestrator,
+            host=arguments.host,
+            port=arguments.port,
+            control=ServerControl(f"http://127.0.0.1:{arguments.generate_port}", client),
+            generate_port=arguments.generate_port,
+            shared_memory=arguments.shared_memory / arguments.server,
+            client=client,
+        )
+        try:
+            return await _serve(agent, process, arguments.bind, arguments.port)
+        finally:
+            await _end(process)
+
+
+async def _serve(agent: Agent, process: asyncio.subprocess.Process, bind: str, port: int) -> int:
+    server = uvicorn.Server(uvicorn.Config(application(agent), host=bind, port=port, log_level="warning"))
+    server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    routes = asyncio.create_task(server.serve())
+    life = asyncio.create_task(_live(agent, process))
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({routes, life, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    code = EXIT_DONE if stop.is_set() else EXIT_RETRYABLE
+    if life.done() and not life.cancelled() and life.exception() is not None:
+        log.error("rollout server failed", error=repr(life.exception()))
+    server.should_exit = True
+    for task in (life, stopped):
+        task.cancel()
+    await asyncio.gather(routes, life, stopped, return_exceptions=True)
+    return code
+
+
+async def _live(agent: Agent, process: asyncio.subprocess.Process) -> None:
+    control = agent._control
+    await control.wait_healthy(process, START_DEADLINE_SECONDS)
+    await agent.start()
+    log.info("server is up")
+    beats = asyncio.create_task(agent.heartbeat_forever())
+    try:
+        code = await process.wait()
+        raise ServerFailed(f"vLLM ended with exit code {code}")
+    finally:
+        beats.cancel()
+
+
+async def _end(process: asyncio.subprocess.Process, grace_seconds: float = 10.0) -> None:
+    if process.returncode is not None:
+        return
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        async with asyncio.timeout(grace_seconds):
+            await process.wait()
+    except TimeoutError:
+        os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def main() -> None:
+    """Run until told to stop or until vLLM ends."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    sys.exit(asyncio.run(_run(_arguments())))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""The agent with a real vLLM: sampling with token ids and log-probabilities, and weights taken over while it serves."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deepcoder_api.artifacts import FileDigest
+from deepcoder_api.rollout import Heartbeat, HeartbeatReply, WeightOrder, WeightReceipt
+from tests.tiny_models import write_tiny_model
+
+# vLLM and transformers order float32 sums differently; on a 2-layer model the log-probabilities were seen to agree to
+# 1e-5. A stale or misplaced weight moves them by more than 0.1 (the models share no value).
+TOLERANCE = 2e-4
+PROMPT = list(range(10, 40))
+
+
+@dataclass
+class FakeOrchestrator:
+    """The two routes an agent uses: heartbeats are collected, weight files are served."""
+
+    port: int = 0
+    files: dict[str, Path] = field(default_factory=dict)
+    beats: list[Heartbeat] = field(default_factory=list)
+    reply: HeartbeatReply = field(default_factory=lambda: HeartbeatReply(attempt=1, version=0, seconds_to_next=0.2))
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def orchestrator() -> Iterator[FakeOrchestrator]:
+    state = FakeOrchestrator()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            state.beats.append(Heartbeat.model_validate_json(body))
+            self._answer(200, state.reply.model_dump_json().encode())
+
+        def do_GET(self) -> None:
+            path = state.files.get(self.path)
+            self._answer(200, path.read_bytes()) if path else self._answer(404, b"")
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            return
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state.port = server.server_port
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield state
+    server.shutdown()
+
+
+@dataclass
+class RunningAgent:
+    agent: str
+    generate: str
+    tied: bool
+    base: Path
+    folder: Path
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["untied", "tied"])
+def agent(
+    request: pytest.FixtureRequest, orchestrator: FakeOrchestrator, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningAgent]:
+    folder = tmp_path_factory.mktemp("rollout")
+    base = write_tiny_model(folder / "base", tied=request.param, seed=0)
+    port, generate_port = _free_port(), _free_port()
+    orchestrator.beats.clear()
+    orchestrator.reply = HeartbeatReply(attempt=1, version=0, seconds_to_next=0.2)
+    command = [
+        *(sys.executable, "-m", "deepcoder_rollout.agent", "--orchestrator", orchestrator.url),
+        *("--model-dir", str(base), "--host", "127.0.0.1", "--bind", "127.0.0.1", "--port", str(port)),
+        *("--generate-port", str(generate_port), "--max-model-length", "256", "--precision", "fp32"),
+        *("--server", f"test-{generate_port}"),
+    ]
+    log = (folder / "agent.log").open("wb")
+    process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        _wait_for(lambda: _status(f"http://127.0.0.1:{port}/readyz") == 200, process, folder / "agent.log")
+        yield RunningAgent(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{generate_port}", request.param, base, folder)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        log.close()
+
+
+def _status(url: str) -> int:
+    try:
+        return httpx.get(url, timeout=5).status_code
+    except httpx.HTTPError:
+        return 0
+
+
+def _wait_for(condition, process: subprocess.Popen[bytes], log: Path, seconds: float = 240) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, f"the agent ended:\n{log.read_text()[-3000:]}"
+        assert time.monotonic() < deadline, f"not ready after {seconds} s:\n{log.read_text()[-3000:]}"
+        time.sleep(0.2)
+
+
+def _sample(agent: RunningAgent, temperature: float = 1.0) -> tuple[list[int], list[float], str]:
+    answer = httpx.post(
+        f"{agent.generate}/v1/completions",
+        json={
+            "model": "policy",
+            "prompt": PROMPT,
+            "max_tokens": 24,
+            "temperature": temperature,
+            "seed": 7,
+            "logprobs": 0,
+            "return_token_ids": True,
+        },
+        timeout=120,
+    )
+    answer.raise_for_status()
+    choice = answer.json()["choices"][0]
+    return choice["token_ids"], choice["logprobs"]["token_logprobs"], choice["finish_reason"]
+
+
+def _expected(model: Path, answer: list[int], temperature: float) -> list[float]:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
+    with torch.no_grad():
+        logits = network(torch.tensor([PROMPT + answer])).logits[0].float() / temperature
+    rows = torch.log_softmax(logits, -1)[len(PROMPT) - 1 : -1]
+    return rows.gather(1, torch.tensor(answer)[:, None])[:, 0].tolist()
+
+
+def _order(orchestrator: FakeOrchestrator, model: Path, attempt: int, version: int) -> WeightOrder:
+    orchestrator.files.clear()
+    digests = []
+    for file in sorted(model.glob("*.safetensors")):
+        orchestrator.files[f"/{version}/{file.name}"] = file
+        content = file.read_bytes()
+        digests.append(FileDigest(path=file.name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest()))
+    return WeightOrder(
+        attempt=attempt,
+        version=version,
+        base_url=f"{orchestrator.url}/{version}",
+        files=tuple(digests),
+        deadline_seconds=60,
+    )
+
+
+def _give(agent: RunningAgent, order: WeightOrder) -> httpx.Response:
+    return httpx.post(f"{agent.agent}/v1/weights", json=order.model_dump(mode="json"), timeout=90)
+
+
+def test_a_server_registers_and_tells_what_it_holds(agent: RunningAgent, orchestrator: FakeOrchestrator) -> None:
+    """A started server heartbeats with its addresses, as ready, with the base model: attempt 0, version 0."""
+    first = next(beat for beat in orchestrator.beats if beat.generate_url == agent.generate)
+    assert (first.attempt, first.version, first.ready) == (0, 0, True)
+    assert first.agent_url == agent.agent
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_log_probabilities_are_those_of_what_was_sampled(agent: RunningAgent, temperature: float) -> None:
+    """Token ids come back, with the log-probabilities that transformers gives for them at the same temperature."""
+    tokens, found, _ = _sample(agent, temperature)
+    assert found == pytest.approx(_expected(agent.base, tokens, temperature), abs=TOLERANCE)
+
+
+def test_new_weights_are_those_that_sample(agent: RunningAgent, orchestrator: FakeOrchestrator) -> None:
+    """After an update every layer samples with the new weights, tied or untied, and the receipt tells the pause."""
+    updated = write_tiny_model(agent.folder / "updated", tied=agent.tied, seed=1)
+    response = _give(agent, _order(orchestrator, updated, attempt=1, version=3))
+    assert response.status_code == 200, response.text
+    receipt = WeightReceipt.model_validate_json(response.content)
+    assert (receipt.attempt, receipt.version) == (1, 3)
+    assert 0 < receipt.pause_seconds < 30
+    tokens, found, _ = _sample(agent)
+    assert found == pytest.approx(_expected(updated, tokens, 1.0), abs=TOLERANCE)
+    assert found != pytest.approx(_expected(agent.base, tokens, 1.0), abs=0.1)
+
+
+def test_running_requests_go_on_over_an_update(agent: RunningAgent, orchestrator: FakeOrchestrator) -> None:
+    """Requests under way when weights change are neither lost nor cut short."""
+    newer = write_tiny_model(agent.folder / "newer", tied=agent.tied, seed=2)
+    results: list[tuple[list[int], list[float], str]] = []
+    threads = [threading.Thread(target=lambda: results.append(_sample(agent))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    response = _give(agent, _order(orchestrator, newer, attempt=1, version=4))
+    for thread in threads:
+        thread.join(timeout=60)
+    assert response.status_code == 200, response.text
+    assert len(results) == 4
+    assert all(finish in ("length", "stop") and tokens for tokens, _, finish in results)
+
+
+def test_an_order_of_an_older_attempt_is_refused(agent: RunningAgent, orchestrator: FakeOrchestrator) -> None:
+    """Once attempt 2 has given weights, attempt 1 can no longer change them; nor can an older version of attempt 2."""
+    model = write_tiny_model(agent.folder / "fence", tied=agent.tied, seed=3)
+    assert _give(agent, _order(orchestrator, model, attempt=2, version=4)).status_code == 200
+    late = _give(agent, _order(orchestrator, model, attempt=1, version=9))
+    assert late.status_code == 409
+    assert "attempt 1 is over" in late.json()["error"]
+    assert _give(agent, _order(orchestrator, model, attempt=2, version=3)).status_code == 409
+
+
+def test_files_that_do_not_match_their_checksum_are_not_loaded(
+    agent: RunningAgent, orchestrator: FakeOrchestrator
+) -> None:
+    """A file that arrives damaged is refused before the pause; the old weights go on sampling."""
+    model = write_tiny_model(agent.folder / "damaged", tied=agent.tied, seed=4)
+    before, _, _ = _sample(agent, temperature=0.01)
+    order = _order(orchestrator, model, attempt=2, version=50)
+    wrong = order.model_copy(update={"files": tuple(f.model_copy(update={"sha256": "0" * 64}) for f in order.files)})
+    response = _give(agent, wrong)
+    assert response.status_code == 503
+    assert "checksum" in response.json()["error"]
+    assert _status(f"{agent.agent}/readyz") == 200
+    assert _sample(agent, temperature=0.01)[0] == before

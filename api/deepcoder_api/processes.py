@@ -99,13 +99,20 @@ def prepare_process(run: ResolvedRun, at: Addresses) -> Process:
 
 
 def trainer_process(
-    run: ResolvedRun, at: Addresses, *, attempt: int, dataset: str, replica_index: str, master_address: str
+    run: ResolvedRun,
+    at: Addresses,
+    *,
+    attempt: int,
+    dataset: str,
+    replica_index: str,
+    master_address: str,
+    port: int = ORCHESTRATOR_PORT,
 ) -> Process:
     """One trainer pod: the ranks, and on replica 0 the orchestrator. `replica_index` may be an environment reference."""
     trainer = run.spec.trainer
     arguments = (
         *("--attempt", str(attempt), "--dataset", dataset, "--sandbox", at.sandbox),
-        *("--model-dir", at.model_directory, "--work-dir", at.work_directory, "--port", str(ORCHESTRATOR_PORT)),
+        *("--model-dir", at.model_directory, "--work-dir", at.work_directory, "--port", str(port)),
         *("--replica-index", replica_index, "--master-address", master_address),
     )
     return Process(
@@ -114,7 +121,7 @@ def trainer_process(
         command=(at.python, "-m", "deepcoder_trainer.launch", *arguments),
         environment={**_configured(at), **_threads(trainer.gpus_per_replica), **trainer.pod.env},
         secrets=_secrets(run.spec.storage, None),
-        ports={"orchestrator": ORCHESTRATOR_PORT},
+        ports={"orchestrator": port},
         volumes=(
             *_model_volumes(run.spec.model.uri, at),
             Volume(name="work", path=at.work_directory),
@@ -239,16 +246,18 @@ def engine_process(evaluation: ResolvedEvaluation, at: Addresses, *, port: int =
     )
 
 
-def evaluator_process(evaluation: ResolvedEvaluation, at: Addresses) -> Process:
+def evaluator_process(
+    evaluation: ResolvedEvaluation, at: Addresses, *, port: int = ORCHESTRATOR_PORT
+) -> Process:
     """Asks, grades, scores and writes the report."""
     process = _light(
         evaluation,
         at,
         "evaluator",
         "deepcoder_evaluation.evaluator",
-        *("--engine", at.engine, "--sandbox", at.sandbox, "--port", str(ORCHESTRATOR_PORT)),
+        *("--engine", at.engine, "--sandbox", at.sandbox, "--port", str(port)),
     )
-    return process.model_copy(update={"ports": {"evaluator": ORCHESTRATOR_PORT}})
+    return process.model_copy(update={"ports": {"evaluator": port}})
 
 
 def _light(

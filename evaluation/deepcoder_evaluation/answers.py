@@ -70,9 +70,7 @@ SCHEMA = pa.schema(
 def samples_table(answers: Sequence[GradedAnswer]) -> pa.Table:
     """The rows of samples.parquet, in the order of benchmark, problem and sample."""
     ordered = sorted(answers, key=lambda a: (a.benchmark, a.problem, a.sample))
-    columns = {
-        field.name: [_cell(answer, field.name) for answer in ordered] for field in SCHEMA
-    }
+    columns = {field.name: [_cell(answer, field.name) for answer in ordered] for field in SCHEMA}
     return pa.table(columns, schema=SCHEMA)
 
 

@@ -1,0 +1,76 @@
+"""An Evaluation as local processes: preflight, the engine, then the evaluator until the report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import httpx
+
+from deepcoder_api.lifecycle import EvaluationProgress, TerminationMessage
+from deepcoder_api.processes import engine_process, evaluation_preflight_process, evaluator_process
+from deepcoder_api.resolve import ResolvedEvaluation
+from deepcoder_cli.local.addresses import free_port, local_addresses
+from deepcoder_cli.local.supervision import run_process, start_process
+
+FETCH_SECONDS = 24 * 3600.0
+POLL_SECONDS = 0.5
+
+
+class LocalEvaluation:
+    """Runs one Evaluation; `say` gets a sentence at each phase, `show` each new progress."""
+
+    def __init__(
+        self,
+        evaluation: ResolvedEvaluation,
+        state: Path,
+        sandbox: str,
+        secrets: Mapping[str, str],
+        say: Callable[[str], None],
+        show: Callable[[EvaluationProgress], None],
+    ) -> None:
+        self._evaluation = evaluation
+        self._state = state
+        self._secrets = secrets
+        self._say = say
+        self._show = show
+        self._port = free_port()
+        self._engine_port = free_port()
+        self._at = local_addresses(state, orchestrator_port=self._port, sandbox=sandbox, engine_port=self._engine_port)
+
+    def execute(self) -> TerminationMessage:
+        """Run to the end; the message names the report. Raises ProcessFailedError."""
+        self._state.mkdir(parents=True, exist_ok=True)
+        Path(self._at.config_path).write_text(self._evaluation.model_dump_json())
+        logs = self._state / "logs"
+        self._say("preflight: model, bucket, key and benchmarks")
+        run_process(evaluation_preflight_process(self._evaluation, self._at), logs, self._secrets, 600)
+        description = engine_process(self._evaluation, self._at, port=self._engine_port)
+        for before in description.before:
+            self._say("fetching the model")
+            run_process(before, logs, self._secrets, FETCH_SECONDS)
+        self._say("starting the engine")
+        engine = start_process(description, logs, self._secrets)
+        evaluator = start_process(evaluator_process(self._evaluation, self._at, port=self._port), logs, self._secrets)
+        try:
+            while evaluator.running:
+                if not engine.running:
+                    raise engine.failure()
+                self._poll()
+                time.sleep(POLL_SECONDS)
+            message = evaluator.wait()
+        finally:
+            evaluator.end()
+            engine.end()
+        if message is None or message.uri is None:
+            raise RuntimeError("the evaluator ended well but named no report; this is a defect")
+        return message
+
+    def _poll(self) -> None:
+        try:
+            response = httpx.get(f"http://127.0.0.1:{self._port}/v1/progress", timeout=2.0)
+        except httpx.HTTPError:
+            return  # not up yet
+        if response.status_code == 200:
+            self._show(EvaluationProgress.model_validate_json(response.content))

@@ -1,0 +1,161 @@
+"""A TrainingRun as local processes: preflight, sandbox, preparation, then trainer and rollout servers until the end."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from deepcoder_api.lifecycle import Progress
+from deepcoder_api.processes import (
+    preflight_process,
+    prepare_process,
+    rollout_process,
+    trainer_process,
+)
+from deepcoder_api.resolve import ResolvedRun
+from deepcoder_cli.local.addresses import free_port, local_addresses
+from deepcoder_cli.local.supervision import LocalProcess, ProcessFailedError, run_process, start_process
+
+PREPARATION_SECONDS = 24 * 3600.0
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class LocalRunResult:
+    """What a local run made: the model in S3, and how many attempts it took."""
+
+    model_uri: str
+    attempts: int
+
+
+def local_uid(state: Path) -> str:
+    """The uid of what lives in `state`: made once, so that running again goes on with the same run."""
+    file = state / "uid"
+    if not file.exists():
+        state.mkdir(parents=True, exist_ok=True)
+        file.write_text(uuid.uuid4().hex)
+    return file.read_text()
+
+
+class LocalTrainingRun:
+    """Runs one TrainingRun; `say` gets a sentence at each phase, `show` each new progress."""
+
+    def __init__(
+        self,
+        run: ResolvedRun,
+        state: Path,
+        sandbox: str,
+        secrets: Mapping[str, str],
+        say: Callable[[str], None],
+        show: Callable[[Progress], None],
+    ) -> None:
+        self._run = run
+        self._state = state
+        self._secrets = secrets
+        self._say = say
+        self._show = show
+        self._orchestrator_port = free_port()
+        self._at = local_addresses(
+            state, orchestrator_port=self._orchestrator_port, sandbox=sandbox, engine_port=free_port()
+        )
+
+    def execute(self) -> LocalRunResult:
+        """Run to the end. Raises ProcessFailedError when a failure cannot heal or restarts are used up."""
+        self._state.mkdir(parents=True, exist_ok=True)
+        Path(self._at.config_path).write_text(self._run.model_dump_json())
+        self._say("preflight: model, bucket, key and data")
+        run_process(preflight_process(self._run, self._at), self._logs, self._secrets, 600)
+        self._say("preparing the dataset")
+        prepared = run_process(prepare_process(self._run, self._at), self._logs, self._secrets, PREPARATION_SECONDS)
+        if prepared is None or prepared.uri is None:
+            raise RuntimeError("prepare ended well but named no dataset; this is a defect")
+        return self._train(prepared.uri)
+
+    @property
+    def _logs(self) -> Path:
+        return self._state / "logs"
+
+    def _train(self, dataset: str) -> LocalRunResult:
+        restarts = 0
+        with self._rollouts() as rollouts:
+            for attempt in self._attempts():
+                self._say(f"training, attempt {attempt}")
+                try:
+                    return LocalRunResult(self._attempt(attempt, dataset, rollouts), attempt)
+                except ProcessFailedError as error:
+                    restarts += 1
+                    if not error.retryable or restarts > self._run.spec.failure_policy.max_restarts:
+                        raise
+                    self._say(f"attempt {attempt} failed and starts again: {error}")
+        raise AssertionError("unreachable: attempts do not end")
+
+    def _attempts(self) -> Iterator[int]:
+        # Attempts go on counting over invocations: the number fences writers of an earlier one.
+        file = self._state / "attempt"
+        while True:
+            attempt = int(file.read_text()) + 1 if file.exists() else 1
+            file.write_text(str(attempt))
+            yield attempt
+
+    def _attempt(self, attempt: int, dataset: str, rollouts: list[LocalProcess]) -> str:
+        description = trainer_process(
+            self._run,
+            self._at,
+            attempt=attempt,
+            dataset=dataset,
+            replica_index="0",
+            master_address="127.0.0.1",
+            port=self._orchestrator_port,
+        )
+        trainer = start_process(description, self._logs, self._secrets)
+        try:
+            while trainer.running:
+                self._poll()
+                for rollout in rollouts:
+                    if not rollout.running:
+                        raise rollout.failure()
+                time.sleep(POLL_SECONDS)
+            message = trainer.wait()
+        finally:
+            trainer.end()
+        if message is None or message.uri is None:
+            raise RuntimeError("the trainer ended well but named no model; this is a defect")
+        return message.uri
+
+    def _poll(self) -> None:
+        try:
+            response = httpx.get(f"{self._at.orchestrator}/v1/progress", timeout=2.0)
+        except httpx.HTTPError:
+            return  # not up yet, or between attempts
+        if response.status_code == 200:
+            self._show(Progress.model_validate_json(response.content))
+
+    @contextlib.contextmanager
+    def _rollouts(self) -> Iterator[list[LocalProcess]]:
+        first = rollout_process(self._run, self._at, host="127.0.0.1")
+        for before in first.before:
+            self._say("fetching the model")
+            run_process(before, self._logs, self._secrets, PREPARATION_SECONDS)
+        started: list[LocalProcess] = []
+        try:
+            for index in range(self._run.spec.rollout.replicas):
+                description = rollout_process(
+                    self._run, self._at, host="127.0.0.1", port=free_port(), generate_port=free_port()
+                )
+                named = description.model_copy(
+                    update={
+                        "role": f"rollout-{index}",
+                        "environment": {**description.environment, "HOSTNAME": f"rollout-{index}-{self._run.uid[:8]}"},
+                    }
+                )
+                started.append(start_process(named, self._logs, self._secrets))
+            yield started
+        finally:
+            for process in started:
+                process.end()

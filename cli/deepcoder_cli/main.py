@@ -1,0 +1,19 @@
+"""The `deepcoder` command: run, validate, watch, crds."""
+
+from __future__ import annotations
+
+import typer
+
+from deepcoder_cli import crds, run, validate, watch
+
+app = typer.Typer(
+    name="deepcoder",
+    help="Train and measure coding models by reinforcement learning on code that is really run.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    add_completion=False,
+)
+app.command("run")(run.run)
+app.command("validate")(validate.validate)
+app.command("watch")(watch.watch)
+app.command("crds")(crds.crds)

@@ -1,0 +1,81 @@
+"""How a run's progress looks in a terminal: one table that is drawn again and again. Pure but for rich's objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+
+@dataclass(frozen=True)
+class RunView:
+    """What people want to see of a run, from its status or from its orchestrator."""
+
+    name: str
+    phase: str
+    stage: str | None = None
+    step: int | None = None
+    total_steps: int | None = None
+    reward: float | None = None
+    truncated_fraction: float | None = None
+    tokens_per_second: float | None = None
+    seconds_left: float | None = None
+    policy_version: int | None = None
+    attempt: int | None = None
+    checkpoint: str | None = None
+    message: str = ""
+
+
+def render(view: RunView) -> RenderableType:
+    """The view as a bar over a table of values; what is not known yet is a dash."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", justify="right")
+    table.add_column()
+    for label, value in (
+        ("phase", view.phase),
+        ("stage", view.stage or "–"),
+        ("step", f"{view.step} of {view.total_steps}" if view.step is not None else "–"),
+        ("reward", _number(view.reward, "{:.3f}")),
+        ("truncated", _number(view.truncated_fraction, "{:.1%}")),
+        ("tokens/s", _number(view.tokens_per_second, "{:,.0f}")),
+        ("time left", _duration(view.seconds_left)),
+        ("policy version", _number(view.policy_version, "{}")),
+        ("attempt", _number(view.attempt, "{}")),
+        ("checkpoint", view.checkpoint or "–"),
+    ):
+        table.add_row(label, value)
+    bar = ProgressBar(total=view.total_steps or 1, completed=view.step or 0, width=60)
+    lines: list[RenderableType] = [Text(view.name, style="bold"), bar, table]
+    if view.message:
+        lines.append(Text(view.message, style="yellow"))
+    return Group(*lines)
+
+
+def line(view: RunView) -> str:
+    """The view on one line, for output that is not a terminal."""
+    parts = [view.phase]
+    if view.step is not None:
+        parts.append(f"step {view.step}/{view.total_steps} ({view.stage})")
+    if view.reward is not None:
+        parts.append(f"reward {view.reward:.3f}")
+    if view.truncated_fraction is not None:
+        parts.append(f"truncated {view.truncated_fraction:.1%}")
+    if view.tokens_per_second is not None:
+        parts.append(f"{view.tokens_per_second:,.0f} tokens/s")
+    if view.seconds_left is not None:
+        parts.append(f"{_duration(view.seconds_left)} left")
+    if view.message:
+        parts.append(view.message)
+    return f"{view.name}: " + ", ".join(parts)
+
+
+def _number(value: float | int | None, form: str) -> str:
+    return "–" if value is None else form.format(value)
+
+
+def _duration(seconds: float | None) -> str:
+    return "–" if seconds is None else str(timedelta(seconds=round(max(0.0, seconds))))

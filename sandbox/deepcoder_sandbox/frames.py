@@ -1,0 +1,48 @@
+"""Length-prefixed frames over blocking stream sockets, as the forked processes speak them. Minimal imports."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+HEADER = struct.Struct(">I")
+
+
+class PeerClosed(ConnectionError):
+    """The other end of the socket is gone."""
+
+
+def pack(payload: bytes) -> bytes:
+    """`payload` with its length before it."""
+    return HEADER.pack(len(payload)) + payload
+
+
+def send_frame(descriptor: int, payload: bytes) -> None:
+    """Write one frame, waiting as long as it takes. Raises PeerClosed."""
+    rest = memoryview(pack(payload))
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except (BrokenPipeError, ConnectionResetError) as error:
+        raise PeerClosed(str(error)) from None
+
+
+def receive_frame(descriptor: int, max_bytes: int) -> bytes:
+    """Read one frame, waiting as long as it takes. Raises PeerClosed, or ValueError past `max_bytes`."""
+    (length,) = HEADER.unpack(_receive_exactly(descriptor, HEADER.size))
+    if length > max_bytes:
+        raise ValueError(f"a frame of {length} bytes; at most {max_bytes} are allowed")
+    return _receive_exactly(descriptor, length)
+
+
+def _receive_exactly(descriptor: int, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        try:
+            chunk = os.read(descriptor, min(size - len(data), 1 << 20))
+        except ConnectionResetError as error:
+            raise PeerClosed(str(error)) from None
+        if not chunk:
+            raise PeerClosed("the other end closed the socket")
+        data += chunk
+    return bytes(data)

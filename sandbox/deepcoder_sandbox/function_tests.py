@@ -1,0 +1,122 @@
+"""Function tests: one process defines the program once and answers call after call; returned values are compared here."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from deepcoder_api.grading import Limits, TestResult, Verdict
+from deepcoder_api.problems import FunctionTest
+
+from deepcoder_sandbox.comparison import json_equal, shorten
+from deepcoder_sandbox.launcher import Launcher
+from deepcoder_sandbox.plain_data import NotPlainData, encode, untag
+from deepcoder_sandbox.program_run import ProgramRun, pump
+from deepcoder_sandbox.verdicts import failure, one_line, result
+
+ENDED = "the program ended before it answered"
+
+
+class FunctionProgram:
+    """A program whose entry point is called. Its process starts with the first call, and anew after one that ends it."""
+
+    def __init__(self, launcher: Launcher, program: str, entry_point: str | None, limits: Limits) -> None:
+        self._launcher = launcher
+        self._program = program
+        self._entry_point = entry_point
+        self._limits = limits
+        self._run: ProgramRun | None = None
+        self._calls = 0
+
+    def run_test(self, test: FunctionTest) -> TestResult:
+        """The verdict on one call. The first also loads the program, on the same clock. Raises LauncherFailed."""
+        begun = time.monotonic()
+        if self._run is None:
+            self._run = load_program(self._launcher, self._program, self._entry_point, self._limits)
+            begun = self._run.begun
+            if not pump([self._run], self._answered, begun + self._limits.timeout_seconds):
+                return self._end(ENDED)
+            if not self._run.channel.frames:
+                return self._end(ENDED)
+            loaded = parse(self._run.channel.frames.pop(0))
+            if "loaded" not in loaded:
+                return self._end(raised_line(loaded), Verdict.RUNTIME_ERROR)
+        return self._call(test, begun)
+
+    def close(self) -> None:
+        """End the program's process. Raises LauncherFailed."""
+        if self._run is not None:
+            self._run.close()
+            self._run = None
+
+    def _answered(self) -> bool:
+        assert self._run is not None
+        return bool(self._run.channel.frames) or self._run.channel.ended
+
+    def _call(self, test: FunctionTest, begun: float) -> TestResult:
+        assert self._run is not None
+        run = self._run
+        cpu_before = run.cpu_seconds()
+        run.channel.send(encode((test.arguments, {})))
+        if not pump([run], self._answered, begun + self._limits.timeout_seconds) or not run.channel.frames:
+            return self._end(ENDED)
+        answer = parse(run.channel.frames.pop(0))
+        wall, cpu = time.monotonic() - begun, run.cpu_seconds() - cpu_before
+        verdict, detail = judge_answer(answer, test.expected)
+        return TestResult(verdict=verdict, wall_seconds=wall, cpu_seconds=cpu, detail=one_line(detail))
+
+    def _end(self, detail: str, verdict: Verdict | None = None) -> TestResult:
+        """The program's process is over, or is ended now: say why. The next test starts a new one."""
+        assert self._run is not None
+        run, self._run = self._run, None
+        try:
+            finished = run.finish(run.begun + self._limits.timeout_seconds if run.channel.ended else 0.0)
+        finally:
+            run.close()
+        failed = failure(finished, self._limits)
+        if verdict is not None and (failed is None or failed[0] is Verdict.RUNTIME_ERROR):
+            memory = "MemoryError" in detail
+            return result(Verdict.MEMORY_LIMIT if memory else verdict, detail, finished)
+        return result(*(failed or (Verdict.RUNTIME_ERROR, detail)), finished)
+
+
+def load_program(launcher: Launcher, program: str, entry_point: str | None, limits: Limits) -> ProgramRun:
+    """A process that begins to define `program`; its first frame will say how that went. Raises LauncherFailed."""
+    run = ProgramRun(launcher, "calls", limits, cpu_seconds=limits.timeout_seconds * 100)
+    try:
+        run.load({"program": program, "entry_point": entry_point})
+    except BaseException:
+        run.close()
+        raise
+    return run
+
+
+def parse(frame: bytes) -> dict[str, Any]:
+    """A frame of the program's, which may be anything, as a dict. What is no answer becomes {"not_plain": why}."""
+    try:
+        answer = json.loads(frame)
+    except (ValueError, RecursionError) as error:
+        return {"not_plain": f"gave malformed data: {error}"}
+    return answer if isinstance(answer, dict) else {"not_plain": "gave malformed data"}
+
+
+def judge_answer(answer: dict[str, Any], expected: Any) -> tuple[Verdict, str]:
+    """The verdict on what a call gave, with one line for people."""
+    if "value" in answer:
+        try:
+            actual = untag(answer["value"])
+        except NotPlainData as error:
+            return Verdict.WRONG_ANSWER, str(error)
+        if json_equal(expected, actual):
+            return Verdict.ACCEPTED, ""
+        return Verdict.WRONG_ANSWER, f"expected {shorten(expected)}, got {shorten(actual)}"
+    if "not_plain" in answer:
+        return Verdict.WRONG_ANSWER, str(answer["not_plain"])
+    detail = raised_line(answer)
+    return (Verdict.MEMORY_LIMIT if answer.get("raised") == "MemoryError" else Verdict.RUNTIME_ERROR), detail
+
+
+def raised_line(answer: dict[str, Any]) -> str:
+    """What the program raised, as one line."""
+    return f"line {answer.get('line', '?')}: {answer.get('name', 'Exception')}: {answer.get('text', '')}"

@@ -1,0 +1,107 @@
+"""Plain data as bytes: how values pass between a program's process and those that judge it. No imports of ours.
+
+What passes: None, bool, int of any size, float (exactly, with NaN and infinities), complex, str, bytes, list, tuple,
+set, frozenset and dict, in any nesting; a subclass of one of these passes as its base, a numpy scalar as its Python
+value. Nothing else does: functions, generators, iterators, ranges, arrays, class instances and modules cannot pass.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+_SCALARS = frozenset({int, str, float, bool, type(None)})
+_BIG = 1 << 64
+
+
+class NotPlainData(Exception):
+    """A value that cannot pass, or bytes that are not plain data. The message names what was found."""
+
+
+def encode(value: object) -> bytes:
+    """`value` as UTF-8 JSON with tags for what JSON lacks. Raises NotPlainData."""
+    try:
+        return json.dumps(_tag(value)).encode()
+    except RecursionError:
+        raise NotPlainData("a value nested too deeply, or one that holds itself") from None
+
+
+def decode(data: bytes) -> Any:
+    """The value that `encode` was given. Safe on hostile bytes. Raises NotPlainData."""
+    try:
+        return untag(json.loads(data))
+    except RecursionError:
+        raise NotPlainData("a value nested too deeply") from None
+    except ValueError as error:
+        raise NotPlainData(f"malformed data: {error}") from None
+
+
+def untag(value: Any) -> Any:
+    """`decode` for what is already parsed from JSON. Raises NotPlainData."""
+    try:
+        return _untag(value)
+    except RecursionError:
+        raise NotPlainData("a value nested too deeply") from None
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError) as error:
+        raise NotPlainData(f"malformed data: {error}") from None
+
+
+def _tag(value: Any) -> Any:
+    kind = type(value)
+    if kind in _SCALARS:
+        return value if kind is not int or -_BIG < value < _BIG else {"int": hex(value)}
+    if kind is list:
+        return _tag_items(value)
+    for base, name in ((tuple, "tuple"), (set, "set"), (frozenset, "frozenset")):
+        if isinstance(value, base):
+            return {name: _tag_items(base.__iter__(value))}
+    if isinstance(value, dict):
+        return {"dict": [[_tag(key), _tag(item)] for key, item in dict.items(value)]}
+    if isinstance(value, list):
+        return _tag_items(list.__iter__(value))
+    return _tag_rare(value)
+
+
+def _tag_items(items: Any) -> list[Any]:
+    plain = list(items)
+    kinds = set(map(type, plain))
+    if kinds <= _SCALARS and (int not in kinds or all(type(x) is not int or -_BIG < x < _BIG for x in plain)):
+        return plain
+    return [_tag(item) for item in plain]
+
+
+def _tag_rare(value: Any) -> Any:
+    if isinstance(value, int):
+        return _tag(int.__index__(value))
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, str):
+        return "".join(str.__iter__(value))
+    if isinstance(value, bytes | bytearray):
+        return {"bytes": bytes(value).hex()}
+    if isinstance(value, complex):
+        return {"complex": [value.real, value.imag]}
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return _tag(value.item())
+    raise NotPlainData(f"a {type(value).__name__}, which is not plain data")
+
+
+def _untag(value: Any) -> Any:
+    if type(value) is list:
+        kinds = set(map(type, value))
+        return value if kinds <= _SCALARS else [_untag(item) for item in value]
+    if type(value) is dict:
+        ((name, content),) = value.items()
+        return _UNTAG[name](content)
+    return value
+
+
+_UNTAG = {
+    "int": lambda text: int(text, 16),
+    "tuple": lambda items: tuple(map(_untag, items)),
+    "set": lambda items: set(map(_untag, items)),
+    "frozenset": lambda items: frozenset(map(_untag, items)),
+    "dict": lambda pairs: {_untag(key): _untag(item) for key, item in pairs},
+    "bytes": bytes.fromhex,
+    "complex": lambda parts: complex(float(parts[0]), float(parts[1])),
+}

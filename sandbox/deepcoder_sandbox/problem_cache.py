@@ -1,0 +1,74 @@
+"""Test suites by content hash, within a bound on their bytes; the least recently used go first."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from deepcoder_api.problems import AssertionTest, FunctionTest, TestSuite, canonical_json
+
+
+class SuiteRefused(Exception):
+    """A suite that cannot be graded. `status` is the HTTP status that says so."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class _Entry:
+    suite: TestSuite
+    size_bytes: int
+
+
+class ProblemCache:
+    """Holds suites of at most `max_bytes` of canonical JSON together."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.size_bytes = 0
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, content_hash: str) -> TestSuite | None:
+        """The suite with this hash, when it is here; it is then the most recently used."""
+        entry = self._entries.get(content_hash)
+        if entry is None:
+            return None
+        self._entries.move_to_end(content_hash)
+        return entry.suite
+
+    def put(self, content_hash: str, suite: TestSuite) -> bool:
+        """Keep `suite`; False when it was here. Raises SuiteRefused: 400 wrong hash, 413 too large, 422 ungradable."""
+        text = canonical_json(suite).encode("utf-8", "surrogatepass")
+        found = hashlib.sha256(text).hexdigest()
+        if found != content_hash:
+            raise SuiteRefused(400, f"the body's hash is {found}, not {content_hash}")
+        if len(text) > self.max_bytes:
+            raise SuiteRefused(413, f"a suite of {len(text)} bytes; this server caches at most {self.max_bytes}")
+        check_gradable(suite)
+        if self.get(content_hash) is not None:
+            return False
+        self._entries[content_hash] = _Entry(suite, len(text))
+        self.size_bytes += len(text)
+        while self.size_bytes > self.max_bytes:
+            self.size_bytes -= self._entries.popitem(last=False)[1].size_bytes
+        return True
+
+
+def check_gradable(suite: TestSuite) -> None:
+    """Raises SuiteRefused for a suite that no program could be graded by."""
+    for number, test in enumerate(suite.tests, start=1):
+        if isinstance(test, FunctionTest | AssertionTest) and not suite.entry_point:
+            raise SuiteRefused(422, f"test {number} calls a function, but the suite has no entry_point")
+        if isinstance(test, AssertionTest):
+            try:
+                code = compile(test.code, "check.py", "exec", dont_inherit=True)
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                raise SuiteRefused(422, f"test {number}: its assertion code does not compile: {error}") from error
+            if "check" not in code.co_names:
+                raise SuiteRefused(422, f"test {number}: its assertion code does not define check(candidate)")

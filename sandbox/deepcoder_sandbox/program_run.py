@@ -1,0 +1,207 @@
+"""One run of a program in a forked process, seen from the server: its streams moved, its bounds watched, its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from deepcoder_api.grading import Limits
+
+from deepcoder_sandbox.launcher import Exit, Launcher, LauncherFailed
+from deepcoder_sandbox.streams import Channel, Sink, Source
+from deepcoder_sandbox.tree_usage import tree_usage
+
+SETUP_SECONDS = 30.0
+WATCH_SECONDS = 0.05
+STDERR_TAIL_BYTES = 8 * 1024
+MIB = 1024 * 1024
+# What a bare forked interpreter has resident, shared with the zygote for the most part.
+PROCESS_BASE_MIB = 24
+MAX_FILE_MIB = 64
+
+
+class Stop(StrEnum):
+    """Why the server ended a run before its own end."""
+
+    TIME = "time"
+    OUTPUT = "output"
+    MEMORY = "memory"
+    PROCESSES = "processes"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that is over and of which nothing is left."""
+
+    exit: Exit
+    wall_seconds: float
+    stop: Stop | None
+    stdout: bytes
+    stderr: bytes
+
+
+class ProgramRun:
+    """A forked process and the server's ends of its streams. `close` must follow, whatever happens."""
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        mode: str,
+        limits: Limits,
+        *,
+        cpu_seconds: float,
+        stdin: bytes | None = None,
+        peer: socket.socket | None = None,
+    ) -> None:
+        """Fork it. Without `stdin`, its standard input and output are /dev/null. Raises LauncherFailed."""
+        self.limits = limits
+        self.stop: Stop | None = None
+        self._launcher = launcher
+        self._exit: Exit | None = None
+        self._next_watch = 0.0
+        ours, theirs = socket.socketpair()
+        self.channel = Channel(ours, limits.output_mib * MIB)
+        self.stdin: Source | None = None
+        self.stdout: Sink | None = None
+        given = self._open_pipes(stdin)
+        try:
+            descriptors = [*given, theirs.fileno()] + ([peer.fileno()] if peer else [])
+            self.pid = launcher.spawn(mode, self._bounds(cpu_seconds), descriptors)
+        except LauncherFailed:
+            self._close_streams()
+            raise
+        finally:
+            theirs.close()
+            for descriptor in set(given):
+                os.close(descriptor)
+        self.begun = time.monotonic()
+
+    def _bounds(self, cpu_seconds: float) -> dict[str, int]:
+        return {
+            "memory_mib": self.limits.memory_mib,
+            "cpu_seconds": int(cpu_seconds) + 2,
+            "processes": self.limits.processes,
+            "file_mib": MAX_FILE_MIB,
+        }
+
+    def _open_pipes(self, stdin: bytes | None) -> list[int]:
+        """Make our ends; return the child's 0, 1 and 2."""
+        error_end, error_child = os.pipe2(os.O_CLOEXEC)
+        self.stderr = Sink(error_end, STDERR_TAIL_BYTES)
+        if stdin is None:
+            nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            return [nothing, nothing, error_child]
+        input_child, input_end = os.pipe2(os.O_CLOEXEC)
+        output_end, output_child = os.pipe2(os.O_CLOEXEC)
+        self.stdin = Source(input_end, stdin)
+        self.stdout = Sink(output_end, self.limits.output_mib * MIB + 1)
+        return [input_child, output_child, error_child]
+
+    @property
+    def streams(self) -> Sequence[Source | Sink | Channel]:
+        """What `pump` polls."""
+        every = (self.channel, self.stdin, self.stdout, self.stderr)
+        return [stream for stream in every if stream is not None and stream.wanted()]
+
+    @property
+    def outputs_ended(self) -> bool:
+        """Whether its output streams are at their end: the process is over, or has closed them."""
+        return not self.stderr.wanted() and (self.stdout is None or not self.stdout.wanted())
+
+    def load(self, task: dict[str, Any]) -> None:
+        """Send what is to be run and wait until it begins; its clock starts then. Raises LauncherFailed."""
+        self.channel.send(json.dumps(task).encode())
+        channel = self.channel
+        pump([self], lambda: bool(channel.frames) or channel.ended, time.monotonic() + SETUP_SECONDS)
+        first = json.loads(channel.frames.pop(0)) if channel.frames else {}
+        if not first.get("ready"):
+            raise LauncherFailed(f"a program's process cannot be set up: {first.get('failed', 'it ended')}")
+        self.begun = time.monotonic()
+        self._next_watch = self.begun + WATCH_SECONDS
+
+    def watch(self, now: float) -> None:
+        """Hold the run to its output, memory and process bounds. Halts it past one."""
+        output = max(self.stderr.total_bytes, self.stdout.total_bytes if self.stdout else 0)
+        if self.channel.overflowed or output > self.limits.output_mib * MIB:
+            self.halt(Stop.OUTPUT)
+        if self.channel.proc is None or now < self._next_watch or self.stop:
+            return
+        self._next_watch = now + WATCH_SECONDS
+        try:
+            usage = tree_usage(self.channel.proc)
+        except OSError:
+            return  # its /proc went with its first process
+        if usage.threads > self.limits.processes:
+            self.halt(Stop.PROCESSES)
+        elif usage.resident_bytes > (self.limits.memory_mib + PROCESS_BASE_MIB * usage.processes) * MIB:
+            self.halt(Stop.MEMORY)
+
+    def halt(self, stop: Stop) -> None:
+        """End the run now; the first reason stands."""
+        if self.stop is None and self._exit is None:
+            self.stop = stop
+            self._launcher.kill(self.pid)
+
+    def cpu_seconds(self) -> float:
+        """CPU seconds so far of the run's first process; 0 where the kernel does not tell."""
+        try:
+            return time.clock_gettime(((~self.pid) << 3) | 2)
+        except OSError:
+            return 0.0
+
+    def finish(self, deadline: float) -> Finished:
+        """Wait until `deadline` (monotonic seconds) for the end, kill what is left, take the last output."""
+        seconds = 0.0 if self.stop else deadline - time.monotonic()
+        if self._exit is None:
+            self._exit = self._launcher.finish(self.pid, seconds)
+        wall = time.monotonic() - self.begun
+        if self._exit.killed and self.stop is None:
+            self.stop = Stop.TIME
+        for sink in (self.stdout, self.stderr):
+            if sink is not None:
+                sink.drain()
+        self.watch(0.0)
+        stdout = bytes(self.stdout.data) if self.stdout else b""
+        return Finished(self._exit, wall, self.stop, stdout, bytes(self.stderr.data))
+
+    def close(self) -> None:
+        """Kill and reap the run if `finish` has not, and close all streams. Raises LauncherFailed."""
+        try:
+            if self._exit is None:
+                self._launcher.kill(self.pid)
+                self._exit = self._launcher.finish(self.pid, 0.0)
+        finally:
+            self._close_streams()
+
+    def _close_streams(self) -> None:
+        for stream in (self.channel, self.stdin, self.stdout, self.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def pump(runs: Sequence[ProgramRun], done: Callable[[], bool], deadline: float) -> bool:
+    """Move the streams of `runs` until `done()`, or a run is halted, or `deadline` (monotonic seconds).
+
+    Returns whether `done()` came true.
+    """
+    while not done():
+        now = time.monotonic()
+        for run in runs:
+            run.watch(now)
+        if now >= deadline or any(run.stop for run in runs):
+            return done()
+        poller = select.poll()
+        streams = {stream.descriptor: stream for run in runs for stream in run.streams}
+        for descriptor, stream in streams.items():
+            poller.register(descriptor, stream.wanted())
+        for descriptor, _ in poller.poll(1000 * min(deadline - now, WATCH_SECONDS) + 1):
+            if streams[descriptor].wanted():
+                streams[descriptor].move()
+    return True

@@ -1,0 +1,162 @@
+"""The server's ends of a run's pipes and channel: non-blocking, bounded, moved along by `program_run.pump`."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+
+from deepcoder_sandbox.frames import HEADER, pack
+
+CHUNK_BYTES = 1 << 16
+
+
+class Source:
+    """Writes `data` into a pipe and closes it. A reader that wants no more is no error."""
+
+    def __init__(self, descriptor: int, data: bytes) -> None:
+        os.set_blocking(descriptor, False)
+        self.descriptor = descriptor
+        self._rest = memoryview(data)
+        if not data:
+            self.close()
+
+    def wanted(self) -> int:
+        """The poll events that move this stream; 0 once it is closed."""
+        return select.POLLOUT if self.descriptor >= 0 else 0
+
+    def move(self) -> None:
+        """Write what the pipe takes."""
+        try:
+            self._rest = self._rest[os.write(self.descriptor, self._rest[: 4 * CHUNK_BYTES]) :]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._rest = memoryview(b"")  # a program may leave its input unread
+        if not self._rest:
+            self.close()
+
+    def close(self) -> None:
+        """Close the pipe, once."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+        self.descriptor = -1
+
+
+class Sink:
+    """Reads a pipe to its end, counting all and keeping the last `keep_bytes`."""
+
+    def __init__(self, descriptor: int, keep_bytes: int) -> None:
+        os.set_blocking(descriptor, False)
+        self.descriptor = descriptor
+        self.data = bytearray()
+        self.total_bytes = 0
+        self._keep_bytes = keep_bytes
+
+    def wanted(self) -> int:
+        """The poll events that move this stream; 0 once it is at its end."""
+        return select.POLLIN if self.descriptor >= 0 else 0
+
+    def move(self) -> None:
+        """Read what is there."""
+        try:
+            data = os.read(self.descriptor, CHUNK_BYTES)
+        except BlockingIOError:
+            return
+        if not data:
+            self.close()
+        self.total_bytes += len(data)
+        self.data += data
+        if len(self.data) > self._keep_bytes:
+            del self.data[: len(self.data) - self._keep_bytes]
+
+    def drain(self) -> None:
+        """Read all that lies in the pipe of a process that is over."""
+        while self.descriptor >= 0:
+            before = self.total_bytes
+            self.move()
+            if self.total_bytes == before:
+                return
+
+    def close(self) -> None:
+        """Close the pipe, once."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+        self.descriptor = -1
+
+
+class Channel:
+    """Frames to and from a run. The first may bring one descriptor: the run's /proc."""
+
+    def __init__(self, end: socket.socket, max_frame_bytes: int) -> None:
+        end.setblocking(False)
+        self.socket = end
+        self.descriptor = end.fileno()
+        self.frames: list[bytes] = []
+        self.proc: int | None = None
+        self.ended = False
+        self.overflowed = False
+        self._max_frame_bytes = max_frame_bytes
+        self._incoming = bytearray()
+        self._outgoing = memoryview(b"")
+
+    def wanted(self) -> int:
+        """The poll events that move this stream; 0 once it is at its end."""
+        if self.ended:
+            return 0
+        return select.POLLIN | (select.POLLOUT if self._outgoing else 0)
+
+    def send(self, payload: bytes) -> None:
+        """Queue one frame."""
+        self._outgoing = memoryview(bytes(self._outgoing) + pack(payload))
+
+    def move(self) -> None:
+        """Send and receive what can be."""
+        try:
+            if self._outgoing:
+                self._outgoing = self._outgoing[self.socket.send(self._outgoing[: 4 * CHUNK_BYTES]) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._outgoing = memoryview(b"")  # what it still sent is read below
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self.socket, 4 * CHUNK_BYTES, 1)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data, descriptors = b"", []
+        self._keep_proc(descriptors)
+        self.ended = not data
+        self._incoming += data
+        self._take_frames()
+
+    def hand_over(self) -> None:
+        """Stop reading and writing: another process now speaks on this socket. The run's /proc stays."""
+        self.socket.close()
+        self.ended = True
+
+    def close(self) -> None:
+        """Close the socket and what came over it."""
+        self.socket.close()
+        self.ended = True
+        if self.proc is not None:
+            os.close(self.proc)
+            self.proc = None
+
+    def _keep_proc(self, descriptors: list[int]) -> None:
+        for descriptor in descriptors:
+            if self.proc is None and not self.frames:
+                self.proc = descriptor
+            else:
+                os.close(descriptor)
+
+    def _take_frames(self) -> None:
+        while len(self._incoming) >= HEADER.size:
+            (length,) = HEADER.unpack_from(self._incoming)
+            if length > self._max_frame_bytes:
+                self.ended = self.overflowed = True
+                return
+            if len(self._incoming) < HEADER.size + length:
+                return
+            self.frames.append(bytes(self._incoming[HEADER.size : HEADER.size + length]))
+            del self._incoming[: HEADER.size + length]

@@ -1,0 +1,42 @@
+"""What a run's whole process tree uses now, read through the run's own /proc. Sampled: a bound may be passed briefly."""
+
+from __future__ import annotations
+
+import os
+import resource
+from dataclasses import dataclass
+
+_PAGE_BYTES = resource.getpagesize()
+
+
+@dataclass(frozen=True)
+class TreeUsage:
+    """Of all processes of a run together."""
+
+    processes: int
+    threads: int
+    resident_bytes: int
+
+
+def tree_usage(proc: int) -> TreeUsage:
+    """The use of all processes in the directory descriptor `proc`. Raises OSError when that /proc is gone."""
+    processes = threads = resident = 0
+    for name in os.listdir(proc):
+        if not name.isdigit():
+            continue
+        try:
+            resident += int(_read(proc, f"{name}/statm").split()[1]) * _PAGE_BYTES
+            # stat: the fields after the command's closing parenthesis; the 18th of them counts threads.
+            threads += max(1, int(_read(proc, f"{name}/stat").rpartition(b")")[2].split()[17]))
+            processes += 1
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended while we looked
+    return TreeUsage(processes, threads, resident)
+
+
+def _read(proc: int, path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY, dir_fd=proc)
+    try:
+        return os.read(descriptor, 1024)
+    finally:
+        os.close(descriptor)

@@ -17,7 +17,7 @@ from deepcoder_api.problems import Strict
 
 
 class Load(Strict):
-    """Build the engine from the model in `model_dir`; with `checkpoint_dir`, take up its optimizer state and weights."""
+    """Build the engine from the model in `model_dir`; with `checkpoint_dir`, take up its weights and state."""
 
     kind: Literal["load"] = "load"
     model_dir: str
@@ -41,7 +41,7 @@ class Publish(Strict):
 
 
 class Save(Strict):
-    """Write `directory`/model (Hugging Face layout, loads as it is) and `directory`/state (optimizer, RNG) for a resume."""
+    """Write `directory`/model (Hugging Face layout, loads as it is) and `directory`/state (optimizer, RNG)."""
 
     kind: Literal["save"] = "save"
     step: int

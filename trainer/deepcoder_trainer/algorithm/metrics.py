@@ -1,0 +1,55 @@
+"""What to watch of an update: how much was clipped and on which side, the sampler's gap, the entropy."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+SUMS = ("tokens", "loss", "clipped_low", "clipped_high", "sampler_kl", "entropy")
+
+
+def token_sums(
+    *,
+    current: Tensor,
+    proximal: Tensor,
+    sampler: Tensor,
+    advantages: Tensor,
+    entropy: Tensor,
+    losses: Tensor,
+    weights: Tensor,
+    clip_low: float,
+    clip_high: float,
+) -> Tensor:
+    """Sums over the tokens of a microbatch, float64 [6] in the order of SUMS; sums of all ranks and cuts add up.
+
+    All arguments are [tokens]; log-probabilities, advantages, entropies and losses of tokens, and their weights in the
+    loss, zero for dummies, which are left out. clipped_low counts tokens that a worse answer pushed below 1 - clip_low,
+    clipped_high those that a better one pushed above 1 + clip_high: the two cases in which the gradient is cut off.
+    sampler_kl is Schulman's k3 estimate of KL(sampler || proximal): exp(d) - 1 - d with d = proximal - sampler.
+    """
+    with torch.no_grad():
+        counted = weights > 0
+        ratio = (current - proximal).exp()
+        gap = (proximal - sampler).double()
+        columns = (
+            torch.ones_like(gap),
+            losses.double() * weights,
+            ((ratio < 1 - clip_low) & (advantages < 0)).double(),
+            ((ratio > 1 + clip_high) & (advantages > 0)).double(),
+            gap.expm1() - gap,
+            entropy.double(),
+        )
+        return torch.stack([column[counted].sum() for column in columns])
+
+
+def means(sums: Tensor) -> dict[str, float]:
+    """The metrics of an optimizer batch from `token_sums` added up over all ranks. `loss` is already a mean."""
+    values = dict(zip(SUMS, sums.tolist(), strict=True))
+    tokens = max(values["tokens"], 1.0)
+    return {
+        "loss": values["loss"],
+        "clip_fraction_low": values["clipped_low"] / tokens,
+        "clip_fraction_high": values["clipped_high"] / tokens,
+        "sampler_kl": values["sampler_kl"] / tokens,
+        "entropy": values["entropy"] / tokens,
+    }

@@ -1,0 +1,1 @@
+"""NetworkPolicy for the one-node development cluster, enforced with nftables. Standard library only."""

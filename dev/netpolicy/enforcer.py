@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a file, it is not part of a package
+if not __package__:  # run as a file: then this folder is on the path, where it must not be, and the package is not
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from dev.netpolicy.api_stream import NAMESPACES, PODS, POLICIES, ClusterView, StreamError, Streams
 from dev.netpolicy.policy import decide

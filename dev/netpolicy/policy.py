@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dev.netpolicy.selectors import matches
+from dev.netpolicy.label_selectors import matches
 
 Direction = Literal["ingress", "egress"]
 Object = Mapping[str, Any]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dev.netpolicy.selectors import SelectorError, matches
+from dev.netpolicy.label_selectors import SelectorError, matches
 
 LABELS = {"app": "sandbox", "tier": "low"}
 CASES: dict[str, tuple[dict[str, Any], bool]] = {

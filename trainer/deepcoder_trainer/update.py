@@ -1,0 +1,140 @@
+"""One training step on the ranks: proximal log-probabilities, then the optimizer steps over the batch's parts."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepcoder_api.presets import Algorithm
+from deepcoder_trainer.algorithm import metrics
+from deepcoder_trainer.algorithm.aggregation import token_weights
+from deepcoder_trainer.algorithm.importance import truncated_importance
+from deepcoder_trainer.algorithm.policy_loss import clipped_policy_loss
+from deepcoder_trainer.batch import Batch, optimizer_batches
+from deepcoder_trainer.engine import PolicyEngine
+from deepcoder_trainer.packing import Cut, Microbatch, pack, partition
+
+
+class NotFiniteError(Exception):
+    """A loss or a gradient is not a number. The same batch gives it again, so a retry does not help."""
+
+
+@dataclass(frozen=True, eq=False)
+class UpdatePlan:
+    """One optimizer step: this rank's microbatches, and the weight of a token of each sample of the batch."""
+
+    cuts: tuple[Cut, ...]
+    weights: NDArray[np.float64]
+
+
+def plan_updates(
+    batch: Batch, algorithm: Algorithm, tokens_per_microbatch: int, rank: int, ranks: int
+) -> list[UpdatePlan]:
+    """The optimizer steps of a batch, in order. The same on every rank but for `cuts`, whose number is the same too.
+
+    Samples without loss (filtered, or of equal groups, whose advantage is zero) are counted by the aggregation but not
+    computed. A part in which no sample has a loss is left out: a zero gradient would still move the weights by Adam's
+    momentum, on no evidence.
+    """
+    plans = []
+    for part in optimizer_batches(batch, algorithm.optimizer_steps_per_step):
+        weights = np.zeros(len(batch))
+        weights[part] = token_weights(batch.answer_lengths[part], batch.carries_loss[part], algorithm.loss_aggregation)
+        computed = part[(weights[part] > 0) & (batch.advantages[part] != 0)]
+        if not len(computed):
+            continue
+        lengths = [int(length) for length in batch.lengths[computed]]
+        cuts = partition(lengths, tokens_per_microbatch, ranks)[rank]
+        plans.append(UpdatePlan(tuple(tuple(int(computed[i]) for i in cut) for cut in cuts), weights))
+    return plans
+
+
+def train_step(
+    engine: PolicyEngine, batch: Batch, algorithm: Algorithm, tokens_per_microbatch: int, learning_rate: float
+) -> dict[str, float]:
+    """Carry out a step's optimizer steps and return its metrics, equal on all ranks. Collective.
+
+    Metrics are means over the optimizer steps; those of tokens are over the tokens computed. Raises NotFiniteError on
+    every rank before such a loss reaches the weights.
+    """
+    started = time.monotonic()
+    plans = plan_updates(batch, algorithm, tokens_per_microbatch, dist.get_rank(), engine.ranks)
+    # The first update's own forward pass is the proximal one; only later updates need theirs kept from before it.
+    proximal = [None, *(_proximal(engine, batch, plan) for plan in plans[1:])]
+    proximal_seconds = time.monotonic() - started
+    updates = [
+        _update(engine, batch, algorithm, plan, kept, learning_rate)
+        for plan, kept in zip(plans, proximal, strict=False)
+    ]
+    return {
+        **{name: math.fsum(values[name] for values in updates) / len(updates) for name in (updates or [{}])[0]},
+        "updates": float(len(updates)),
+        "computed_samples": float(sum(_samples(plan, batch) for plan in plans)),
+        "learning_rate": learning_rate,
+        "proximal_seconds": proximal_seconds,
+        "seconds": time.monotonic() - started,
+    }
+
+
+def _samples(plan: UpdatePlan, batch: Batch) -> int:
+    return int(((plan.weights > 0) & (batch.advantages != 0)).sum())
+
+
+def _proximal(engine: PolicyEngine, batch: Batch, plan: UpdatePlan) -> list[Tensor]:
+    with torch.no_grad():
+        return [
+            engine.log_probabilities(pack(batch, cut, plan.weights).to(engine.device), batch.temperature)[0]
+            for cut in plan.cuts
+        ]
+
+
+def _update(
+    engine: PolicyEngine,
+    batch: Batch,
+    algorithm: Algorithm,
+    plan: UpdatePlan,
+    proximal: list[Tensor] | None,
+    learning_rate: float,
+) -> dict[str, float]:
+    sums = torch.zeros(len(metrics.SUMS), dtype=torch.float64, device=engine.device)
+    for index, cut in enumerate(plan.cuts):
+        engine.set_boundary(index == len(plan.cuts) - 1)
+        microbatch = pack(batch, cut, plan.weights).to(engine.device)
+        current, entropy = engine.log_probabilities(microbatch, batch.temperature)
+        kept = current.detach() if proximal is None else proximal[index]
+        losses = token_losses(current, kept, microbatch, algorithm)
+        sums += metrics.token_sums(
+            current=current,
+            proximal=kept,
+            sampler=microbatch.sampler,
+            advantages=microbatch.advantages,
+            entropy=entropy,
+            losses=losses,
+            weights=microbatch.weights,
+            clip_low=algorithm.clip_low,
+            clip_high=algorithm.clip_high,
+        )
+        engine.backward((losses * microbatch.weights).sum())
+    dist.all_reduce(sums)
+    if not torch.isfinite(sums).all():
+        values = dict(zip(metrics.SUMS, sums.tolist(), strict=True))
+        raise NotFiniteError(f"step {batch.step}: the loss or its parts are not finite: {values}")
+    gradient_norm = engine.step(learning_rate)
+    if not math.isfinite(gradient_norm):
+        raise NotFiniteError(f"step {batch.step}: the gradient's norm is {gradient_norm}")
+    return {**metrics.means(sums), "gradient_norm": gradient_norm}
+
+
+def token_losses(current: Tensor, proximal: Tensor, microbatch: Microbatch, algorithm: Algorithm) -> Tensor:
+    """The loss of each answer token, [A], before aggregation: the clipped loss times the importance correction."""
+    losses = clipped_policy_loss(current, proximal, microbatch.advantages, algorithm.clip_low, algorithm.clip_high)
+    if algorithm.importance_correction == "none":
+        return losses
+    return losses * truncated_importance(proximal, microbatch.sampler, algorithm.importance_cap)

@@ -22,6 +22,7 @@ flush table inet {table}
 flush table bridge {table}
 table inet {table} {{
   counter unknown_source {{ }}
+  counter unknown_destination {{ }}
   counter egress_denied {{ }}
   counter ingress_denied {{ }}
   chain egress {{
@@ -61,18 +62,22 @@ def render(decision: Decision, *, bridge: str, admit_unknown: bool = False) -> s
     The base chains stay while their rules are exchanged, so there is no moment without rules. Packets of a
     connection's original direction meet the policy each time and only replies pass by conntrack: a connection that was
     opened before its policy was loaded ends with it. The bridge table stops frames that are neither IPv4 nor ARP
-    (IPv6, VLAN-tagged), which the inet table might not see. With `admit_unknown` a source address on the bridge that
-    is no known pod's passes; otherwise it is dropped, so that a pod says nothing before its policy is loaded.
+    (IPv6, VLAN-tagged), which the inet table might not see. With `admit_unknown` an address on the bridge that is no
+    known pod's may talk; otherwise it is cut off, so that no pod is ahead of its policy.
     """
-    egress = [] if admit_unknown else [_unknown_source(decision.known, bridge)]
-    egress += _chain(decision, "egress")
-    ingress = _chain(decision, "ingress")
+    guards = [] if admit_unknown else _guards(decision.known, bridge)
+    egress = [*guards[:1], *_chain(decision, "egress")]
+    ingress = [*guards[1:], *_chain(decision, "ingress")]
     return _FRAME.format(table=TABLE, bridge=bridge, egress=_indented(egress), ingress=_indented(ingress))
 
 
-def _unknown_source(known: Addresses, bridge: str) -> str:
-    source = f" ip saddr != {_set(known)}" if known else ""
-    return f'iifname "{bridge}"{source} counter name unknown_source drop'
+def _guards(known: Addresses, bridge: str) -> list[str]:
+    """The rules for addresses on the bridge that are no known pod's, broadcasts included: as source, as destination."""
+    source, destination = (f" ip {side} != {_set(known)}" if known else "" for side in ("saddr", "daddr"))
+    return [
+        f'iifname "{bridge}"{source} counter name unknown_source drop',
+        f'oifname "{bridge}"{destination} counter name unknown_destination drop',
+    ]
 
 
 def _chain(decision: Decision, direction: Direction) -> Iterator[str]:

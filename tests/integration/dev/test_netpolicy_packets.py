@@ -231,13 +231,15 @@ def test_an_isolated_pod_answers_and_goes_on_answering(lab: Lab) -> None:
     assert lab.tcp("trainer", "sandbox")
 
 
-def test_a_pod_that_is_not_known_yet_says_nothing(lab: Lab) -> None:
-    """Between a pod's start and its address in the API nothing leaves it, to pods, node or outside."""
+def test_a_pod_that_is_not_known_yet_talks_with_the_node_only(lab: Lab) -> None:
+    """Between a pod's start and its address in the API nothing leaves it or gets to it, but for the node's probes."""
     enforce(lab, pods=[pod for pod in CLUSTER if pod["metadata"]["name"] != "sandbox"])
     assert {target: lab.tcp("sandbox", target) for target in EVERYWHERE} == dict.fromkeys(EVERYWHERE, False)
+    assert {source: lab.tcp(source, "sandbox") for source in ("trainer", OUTSIDE)} == {"trainer": False, OUTSIDE: False}
     assert lab.tcp(NODE, "sandbox")
     enforce(lab)
     assert lab.tcp("sandbox", "trainer")
+    assert lab.tcp(OUTSIDE, "sandbox")
 
 
 def test_ipv6_from_pods_is_dropped(lab: Lab) -> None:

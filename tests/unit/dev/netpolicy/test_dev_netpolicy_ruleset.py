@@ -17,17 +17,22 @@ def chain(text: str, name: str) -> list[str]:
     return [line.strip() for line in after.split("\n  }", maxsplit=1)[0].splitlines() if line.strip()]
 
 
-def test_without_pods_nothing_from_the_bridge_passes() -> None:
-    """An empty set cannot be written, and no pod being known means that every source is unknown."""
-    assert chain(render(NOBODY, bridge="cni0"), "egress") == ['iifname "cni0" counter name unknown_source drop']
+def test_without_pods_nothing_passes_from_or_to_the_bridge() -> None:
+    """An empty set cannot be written, and no pod being known means that every address is unknown."""
+    text = render(NOBODY, bridge="cni0")
+    assert chain(text, "egress") == ['iifname "cni0" counter name unknown_source drop']
+    assert chain(text, "ingress") == ['oifname "cni0" counter name unknown_destination drop']
 
 
-def test_unknown_sources_pass_only_when_asked_for() -> None:
-    """The guard against the gap between a pod's start and its policy can be left out."""
+def test_unknown_addresses_talk_only_when_asked_for() -> None:
+    """The guards against the gap between a pod's start and its policy can be left out."""
     known = Decision((POD, OTHER), NOBODY.isolated, NOBODY.allowances)
-    guard = 'iifname "br1" ip saddr != { 10.244.0.2, 10.244.0.3 } counter name unknown_source drop'
-    assert chain(render(known, bridge="br1"), "egress") == [guard]
-    assert chain(render(known, bridge="br1", admit_unknown=True), "egress") == []
+    addresses = "{ 10.244.0.2, 10.244.0.3 }"
+    guarded, open_ = render(known, bridge="br1"), render(known, bridge="br1", admit_unknown=True)
+    source = f'iifname "br1" ip saddr != {addresses} counter name unknown_source drop'
+    destination = f'oifname "br1" ip daddr != {addresses} counter name unknown_destination drop'
+    assert (chain(guarded, "egress"), chain(guarded, "ingress")) == ([source], [destination])
+    assert (chain(open_, "egress"), chain(open_, "ingress")) == ([], [])
 
 
 def test_an_isolated_pod_keeps_itself_its_allowances_and_nothing_else() -> None:

@@ -78,12 +78,9 @@ class Microbatch:
 
 
 def pack(batch: Batch, cut: Cut, token_weights: NDArray[np.float64]) -> Microbatch:
-    """The microbatch of the samples `cut`. token_weights: [samples of the batch]. An empty cut gives a dummy.
-
-    A dummy is the first two tokens of the batch with weight zero: it takes part in every collective, and adds nothing.
-    """
+    """The microbatch of the samples `cut`. token_weights: [samples of the batch]. An empty cut gives a dummy."""
     if not cut:
-        return _dummy(batch)
+        return dummy()
     tokens, positions, predictors, targets, sampler = [], [], [], [], []
     start, bounds, answers = 0, [0], batch.answer_offsets
     for sample in cut:
@@ -110,14 +107,15 @@ def pack(batch: Batch, cut: Cut, token_weights: NDArray[np.float64]) -> Microbat
     )
 
 
-def _dummy(batch: Batch) -> Microbatch:
-    two = _int64(batch.tokens[:2])
+def dummy() -> Microbatch:
+    """A microbatch of weight zero: it takes part in every collective, and adds nothing."""
+    zero = torch.zeros(1, dtype=torch.int64)
     return Microbatch(
-        input_ids=two[None],
+        input_ids=zero.expand(1, 2),
         position_ids=torch.arange(2)[None],
         boundaries=torch.tensor([0, 2], dtype=torch.int32),
-        predictors=torch.zeros(1, dtype=torch.int64),
-        answer_ids=two[1:],
+        predictors=zero,
+        answer_ids=zero,
         sampler=torch.zeros(1),
         advantages=torch.zeros(1),
         weights=torch.zeros(1),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from deepcoder_api.specification import (
     Name,
@@ -34,6 +34,8 @@ class Latest(Specification):
 class CheckpointChoice(Specification):
     """Which checkpoint of a run: exactly one member."""
 
+    model_config = ConfigDict(json_schema_extra={"x-exactly-one": ["latest", "step"]})
+
     latest: Latest | None = Field(default=None, description="The last one, once the run has succeeded.")
     step: int | None = Field(default=None, ge=1, description="The one of this step, as soon as it is there.")
 
@@ -54,6 +56,8 @@ class TrainingRunModel(Specification):
 
 class EvaluatedModel(Specification):
     """The model to measure: exactly one member."""
+
+    model_config = ConfigDict(json_schema_extra={"x-exactly-one": ["uri", "trainingRun"]})
 
     uri: str | None = Field(
         default=None,
@@ -111,6 +115,8 @@ class Benchmark(Specification):
 class EvaluationSpec(Specification):
     """A measurement: the model, how it is sampled, the problems, the pods and the bucket."""
 
+    model_config = ConfigDict(json_schema_extra={"x-mutable": ["sandbox.replicas", "activeDeadlineSeconds"]})
+
     model: EvaluatedModel = Field(description="The model to measure.")
     engine: EngineSpec = Field(default=EngineSpec(), description="The engine pods.")
     sampling: EvaluationSampling = Field(default=EvaluationSampling(), description="How answers are sampled.")
@@ -152,14 +158,17 @@ class EvaluationStatus(Specification):
     observed_generation: int | None = Field(default=None, description="Generation of the spec that this status is of.")
     phase: EvaluationPhase = Field(default="Pending", description="Where the evaluation stands.")
     conditions: list[Condition] = Field(
-        default_factory=list, max_length=32, description="Conditions.", json_schema_extra={"x-list-map-keys": ["type"]}
+        default_factory=list[Condition],
+        max_length=32,
+        description="Conditions.",
+        json_schema_extra={"x-list-map-keys": ["type"]},
     )
     message: str = Field(default="", max_length=4096, description="What it is doing or waiting for, for people.")
     model: str | None = Field(default=None, max_length=2048, description="The model being measured, once known.")
     answered: int | None = Field(default=None, description="Answers graded so far.")
     total: int | None = Field(default=None, description="Answers to grade.")
     scores: list[BenchmarkScore] = Field(
-        default_factory=list,
+        default_factory=list[BenchmarkScore],
         max_length=32,
         description="Scores by benchmark.",
         json_schema_extra={"x-list-map-keys": ["name"]},

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from deepcoder_api.evaluation import BenchmarkScore
 from deepcoder_api.problems import Strict
 
 EXIT_DONE = 0
@@ -18,7 +19,8 @@ EXIT_CODES: dict[Outcome, int] = {"done": EXIT_DONE, "permanent": EXIT_PERMANENT
 
 
 class TerminationMessage(Strict):
-    """What a container says at its end. `cause` is for people; `reason` one word for machines; `uri` what it made."""
+    """What a container says at its end. `cause` is for people; `reason` one word for machines; `uri` what it made;
+    `scores` what an evaluator measured. Kubernetes keeps 4 KiB of it."""
 
     outcome: Outcome
     reason: str = Field(default="", max_length=128)
@@ -26,6 +28,7 @@ class TerminationMessage(Strict):
     rank: int | None = None
     step: int | None = None
     uri: str | None = None
+    scores: tuple[BenchmarkScore, ...] | None = None
 
 
 def parse_termination_message(text: str) -> TerminationMessage | None:

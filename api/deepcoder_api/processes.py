@@ -108,7 +108,7 @@ def trainer_process(
     master_address: str,
     port: int = ORCHESTRATOR_PORT,
 ) -> Process:
-    """One trainer pod: the ranks, and on replica 0 the orchestrator. `replica_index` may be an environment reference."""
+    """One trainer pod: the ranks, and on replica 0 the orchestrator. `replica_index` may name a variable."""
     trainer = run.spec.trainer
     arguments = (
         *("--attempt", str(attempt), "--dataset", dataset, "--sandbox", at.sandbox),
@@ -246,9 +246,7 @@ def engine_process(evaluation: ResolvedEvaluation, at: Addresses, *, port: int =
     )
 
 
-def evaluator_process(
-    evaluation: ResolvedEvaluation, at: Addresses, *, port: int = ORCHESTRATOR_PORT
-) -> Process:
+def evaluator_process(evaluation: ResolvedEvaluation, at: Addresses, *, port: int = ORCHESTRATOR_PORT) -> Process:
     """Asks, grades, scores and writes the report."""
     process = _light(
         evaluation,

@@ -54,8 +54,10 @@ class SandboxLimits(Specification):
     """What one model-written program may use on one test."""
 
     timeout_seconds: float = Field(default=6, gt=0, le=300, description="Wall-clock and CPU seconds for one test.")
-    memory_mib: int = Field(default=512, ge=64, le=65536, description="Memory in MiB.")
-    output_mib: int = Field(default=4, ge=1, le=64, description="Standard output and error in MiB, each.")
+    memory_mib: int = Field(default=512, ge=64, le=65536, alias="memoryMiB", description="Memory in MiB.")
+    output_mib: int = Field(
+        default=4, ge=1, le=64, alias="outputMiB", description="Standard output and error in MiB, each."
+    )
     processes: int = Field(default=16, ge=1, le=1024, description="Processes and threads at once.")
 
 
@@ -90,7 +92,9 @@ class SandboxPod(Specification):
     node_selector: dict[ShortText, ShortText] = Field(
         default_factory=dict, max_length=32, description="Labels that the node must have."
     )
-    tolerations: list[Toleration] = Field(default_factory=list, max_length=32, description="Taints to tolerate.")
+    tolerations: list[Toleration] = Field(
+        default_factory=list[Toleration], max_length=32, description="Taints to tolerate."
+    )
     priority_class_name: ShortText | None = Field(default=None, description="PriorityClass of the pods.")
     annotations: dict[ShortText, Annotated[str, Field(max_length=1024)]] = Field(
         default_factory=dict, max_length=32, description="Annotations added to the pods."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from deepcoder_api.specification import (
     ModelSource,
@@ -44,7 +44,8 @@ class DataSpec(Specification):
     )
     verify_solutions: Literal["IfPresent", "Required", "Never"] = Field(
         default="IfPresent",
-        description="A problem whose own solution does not pass its tests is dropped; one without a solution only under Required.",
+        description="A problem whose own solution does not pass its tests is dropped; one without a solution "
+        "only under Required.",
     )
 
 
@@ -192,6 +193,37 @@ class FailurePolicy(Specification):
 class TrainingRunSpec(Specification):
     """A run: the model, the problems, the recipe, the pods and the bucket."""
 
+    # The rules repeat what `resolve_run` refuses, so that kubectl refuses it too; the operator asks resolve_run again.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-mutable": [
+                "rollout.replicas",
+                "sandbox.replicas",
+                "activeDeadlineSeconds",
+                "failurePolicy.maxRestarts",
+            ],
+            "x-rules": [
+                {
+                    "rule": "self.rollout.tensorParallel <= (self.rollout.gpusPerReplica > 1 ? "
+                    "self.rollout.gpusPerReplica : 1)",
+                    "message": "rollout.tensorParallel must be at most rollout.gpusPerReplica: one shard a GPU",
+                },
+                {
+                    "rule": "!has(self.rollout.maxModelLength) || self.stages.all(stage, "
+                    "self.data.maxPromptTokens + stage.maxResponseTokens <= self.rollout.maxModelLength)",
+                    "message": "rollout.maxModelLength must be at least data.maxPromptTokens plus the longest "
+                    "stage's maxResponseTokens",
+                },
+                {
+                    "rule": "self.stages.all(stage, "
+                    "self.data.maxPromptTokens + stage.maxResponseTokens <= self.trainer.tokensPerMicrobatch)",
+                    "message": "trainer.tokensPerMicrobatch must be at least data.maxPromptTokens plus the longest "
+                    "stage's maxResponseTokens: it must hold one sample",
+                },
+            ],
+        }
+    )
+
     model: ModelSource = Field(description="The model to start from.")
     data: DataSpec = Field(description="The problems to train on.")
     algorithm: AlgorithmSpec = Field(default=AlgorithmSpec(), description="The loss and how it is fed.")
@@ -264,6 +296,7 @@ class FailureStatus(Specification):
 class RolloutStatus(Specification):
     """Rollout servers, for the scale subresource."""
 
+    selector: str = Field(default="", max_length=1024, description="Labels of the pods, for autoscalers.")
     replicas: int = Field(default=0, description="Pods there are.")
     ready_replicas: int = Field(default=0, description="Pods that are ready.")
 
@@ -274,7 +307,10 @@ class TrainingRunStatus(Specification):
     observed_generation: int | None = Field(default=None, description="Generation of the spec that this status is of.")
     phase: Phase = Field(default="Pending", description="Where the run stands.")
     conditions: list[Condition] = Field(
-        default_factory=list, max_length=32, description="Conditions.", json_schema_extra={"x-list-map-keys": ["type"]}
+        default_factory=list[Condition],
+        max_length=32,
+        description="Conditions.",
+        json_schema_extra={"x-list-map-keys": ["type"]},
     )
     message: str = Field(default="", max_length=4096, description="What the run is doing or waiting for, for people.")
     stage: str | None = Field(default=None, max_length=40, description="Stage under way.")

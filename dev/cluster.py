@@ -90,7 +90,8 @@ def _import_images(cluster: Layout) -> None:
         write_program_archive(cluster.binaries / program, image, archive)
         ctr = [str(cluster.binaries / "ctr"), "--address", "/run/containerd/containerd.sock", "--namespace", "k8s.io"]
         enter = ["nsenter", "--target", str(pid), "--net", "--mount", "--pid"]
-        _wait(cluster, f"containerd to take {image}", lambda: _runs([*enter, *ctr, "images", "import", str(archive)]))
+        command = [*enter, *ctr, "images", "import", str(archive)]
+        _wait(cluster, f"containerd to take {image}", lambda command=command: _runs(command))
         archive.unlink()
 
 

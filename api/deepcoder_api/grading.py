@@ -34,6 +34,7 @@ class Verdict(StrEnum):
 
 
 Profile = Literal["strict"]
+MAX_PROGRAM_CHARACTERS = 1024 * 1024
 
 
 class Limits(Strict):
@@ -53,7 +54,7 @@ class GradeRequest(Strict):
 
     id: str = Field(max_length=512)
     problem_hash: str = Field(pattern=r"^[0-9a-f]{64}$")
-    program: str = Field(max_length=1024 * 1024)
+    program: str = Field(max_length=MAX_PROGRAM_CHARACTERS)
     profile: Profile = "strict"
     limits: Limits = Limits()
     stop_on_first_failure: bool = True

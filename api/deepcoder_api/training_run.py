@@ -286,6 +286,8 @@ class ModelStatus(Specification):
 class FailureStatus(Specification):
     """What ended a run, as far as the pods told."""
 
+    attempt: int | None = Field(default=None, description="Attempt that failed, when the trainer did.")
+    time: str | None = Field(default=None, max_length=64, description="When it was seen, RFC 3339.")
     pod: ShortText | None = Field(default=None, description="Pod that failed.")
     container: ShortText | None = Field(default=None, description="Container in it.")
     exit_code: int | None = Field(default=None, description="Its exit code.")

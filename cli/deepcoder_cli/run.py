@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from deepcoder_api.manifest import EvaluationResource, TrainingRunResource
-from deepcoder_sandbox.local import start_local_sandbox
 from rich.console import Console
 
 from deepcoder_api.lifecycle import EvaluationProgress, Progress
+from deepcoder_api.manifest import EvaluationResource, TrainingRunResource
 from deepcoder_api.resolve import ResolvedEvaluation, resolve_run
 from deepcoder_cli.local.evaluation import LocalEvaluation
 from deepcoder_cli.local.supervision import ProcessFailedError
 from deepcoder_cli.local.training import LocalTrainingRun, local_uid
 from deepcoder_cli.manifests import read_manifests
 from deepcoder_cli.progress import RunView, line
+from deepcoder_sandbox.local import start_local_sandbox
 
 NAMESPACE = "local"
 SECRET_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN")

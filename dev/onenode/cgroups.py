@@ -29,7 +29,7 @@ def make_cgroup(name: str) -> None:
 
 
 def remove_cgroup(name: str) -> None:
-    """Remove the cgroup and all below it; its processes have ended. Raises TimeoutError when it does not become empty."""
+    """Remove the cgroup and all below it; its processes have ended. Raises TimeoutError when it stays in use."""
     deadline = time.monotonic() + EMPTY_SECONDS
     for hierarchy in [ROOT] if cgroup_version() == 2 else _hierarchies():
         top = hierarchy / name

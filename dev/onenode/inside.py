@@ -1,4 +1,4 @@
-"""The first process inside the cluster's namespaces: mounts, addresses, then the components, started again when they end.
+"""The first process in the cluster's namespaces: mounts, addresses, then the components, started again when they end.
 
 Run by `host.start` as `python3 -m onenode.inside LAYOUT-JSON`. Killing it ends every process of the cluster.
 """

@@ -1,4 +1,4 @@
-"""Where one clone's cluster lives: its folders, addresses, network device and cgroup. Pure but for reading the claims."""
+"""Where one clone's cluster lives: folders, addresses, network device and cgroup. Pure but for reading the claims."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def machine_lock() -> Iterator[Path]:
 
 
 def claim(clone: Path, used_devices: set[str]) -> Layout:
-    """The clone's layout: the slot it has, or a free one that is then its own. Raises MissingError when all are taken."""
+    """The clone's layout: the slot it has, or a free one that is then its own. Raises MissingError when none is."""
     with machine_lock() as folder:
         claims = read_claims(folder)
         for slot, owner in claims.items():

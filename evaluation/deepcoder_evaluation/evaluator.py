@@ -18,6 +18,7 @@ import httpx
 import pyarrow.parquet as pq
 import structlog
 import uvicorn
+from deepcoder_data.readers import read_problems
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -28,7 +29,6 @@ from deepcoder_api.evaluation import BenchmarkScore
 from deepcoder_api.lifecycle import EvaluationProgress, TerminationMessage
 from deepcoder_api.problems import Problem
 from deepcoder_api.resolve import ResolvedEvaluation
-from deepcoder_data.readers import read_problems
 from deepcoder_data.store import ObjectStore, StoreError, open_store
 from deepcoder_data.termination import run_process
 from deepcoder_evaluation.answers import GradedAnswer, samples_table

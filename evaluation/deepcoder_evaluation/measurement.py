@@ -6,13 +6,12 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 
-from deepcoder_sandbox.client import SandboxClient
-
 from deepcoder_api.evaluation import Benchmark, EvaluationSpec
 from deepcoder_api.grading import Limits, TestResult, Verdict
 from deepcoder_api.problems import Problem, test_suite
 from deepcoder_evaluation.answers import Answer, GradedAnswer
 from deepcoder_evaluation.chat import ChatEngine
+from deepcoder_sandbox.client import SandboxClient
 from deepcoder_sandbox.extraction import assemble_program
 
 GRADE_DEADLINE_SECONDS = 900.0

@@ -27,8 +27,14 @@ from starlette.routing import Route
 
 from deepcoder_api.lifecycle import EXIT_DONE, EXIT_RETRYABLE
 from deepcoder_api.rollout import Heartbeat, HeartbeatReply, WeightOrder, WeightReceipt
-from deepcoder_rollout.vllm_server import ServerControl, ServerFailed, ServerOptions, server_command, server_environment
-from deepcoder_rollout.weights import FetchFailed, fetch
+from deepcoder_rollout.vllm_server import (
+    ServerControl,
+    ServerFailedError,
+    ServerOptions,
+    server_command,
+    server_environment,
+)
+from deepcoder_rollout.weights import FetchFailedError, fetch
 
 log = structlog.get_logger("rollout")
 
@@ -84,11 +90,11 @@ class Agent:
         self.holding.usable = True
 
     async def obey(self, order: WeightOrder) -> WeightReceipt:
-        """Fetch and load a version. Raises FetchFailed (old weights stay) or ServerFailed (server unusable)."""
+        """Fetch and load a version. Raises FetchFailedError (old weights stay), ServerFailedError (server unusable)."""
         async with self.holding.loading:
             reason = self.holding.refuses(order)
             if reason is not None:
-                raise OrderRefused(reason)
+                raise OrderRefusedError(reason)
             started = time.monotonic()
             folder = self._root / f"version-{order.attempt}-{order.version}"
             try:
@@ -150,7 +156,7 @@ class Agent:
             await asyncio.sleep(pause)
 
 
-class OrderRefused(Exception):
+class OrderRefusedError(Exception):
     """The order is from an older attempt or for an older version; obeying it would go back in time."""
 
 
@@ -164,9 +170,9 @@ def application(agent: Agent) -> Starlette:
             return JSONResponse({"error": str(error)}, status_code=422)
         try:
             receipt = await agent.obey(order)
-        except OrderRefused as error:
+        except OrderRefusedError as error:
             return JSONResponse({"error": str(error)}, status_code=409)
-        except (FetchFailed, ServerFailed, TimeoutError) as error:
+        except (FetchFailedError, ServerFailedError, TimeoutError) as error:
             log.warning("weights not loaded", attempt=order.attempt, version=order.version, error=repr(error))
             return JSONResponse({"error": repr(error)}, status_code=503)
         return Response(receipt.model_dump_json(), media_type="application/json")
@@ -268,7 +274,7 @@ async def _live(agent: Agent, process: asyncio.subprocess.Process) -> None:
     beats = asyncio.create_task(agent.heartbeat_forever())
     try:
         code = await process.wait()
-        raise ServerFailed(f"vLLM ended with exit code {code}")
+        raise ServerFailedError(f"vLLM ended with exit code {code}")
     finally:
         beats.cancel()
 

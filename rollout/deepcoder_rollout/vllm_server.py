@@ -14,7 +14,7 @@ from deepcoder_api.processes import POLICY_NAME
 from deepcoder_rollout.plugin import ENGINE_NAME
 
 
-class ServerFailed(Exception):
+class ServerFailedError(Exception):
     """vLLM ended, or did not answer in time. Another start may help."""
 
 
@@ -86,15 +86,15 @@ class ServerControl:
         return response.status_code == 200
 
     async def wait_healthy(self, process: asyncio.subprocess.Process, deadline_seconds: float) -> None:
-        """Wait until it answers. Raises ServerFailed when the process ends or the deadline passes."""
+        """Wait until it answers. Raises ServerFailedError when the process ends or the deadline passes."""
         try:
             async with asyncio.timeout(deadline_seconds):
                 while not await self.healthy():
                     if process.returncode is not None:
-                        raise ServerFailed(f"vLLM ended with exit code {process.returncode} before it was ready")
+                        raise ServerFailedError(f"vLLM ended with exit code {process.returncode} before it was ready")
                     await asyncio.sleep(0.5)
         except TimeoutError as error:
-            raise ServerFailed(f"vLLM was not ready after {deadline_seconds:.0f} s") from error
+            raise ServerFailedError(f"vLLM was not ready after {deadline_seconds:.0f} s") from error
 
     async def initialize(self, root: str) -> None:
         """Start the weight engine with the folder that updates come from."""
@@ -103,7 +103,7 @@ class ServerControl:
     async def load(self, directory: str, version: int, *, clear_cache: bool, deadline_seconds: float) -> None:
         """Load a folder between a pause and a resume; running requests are kept and go on with the new weights.
 
-        Raises ServerFailed; the weights are then neither old nor new, and the server must not be used.
+        Raises ServerFailedError; the weights are then neither old nor new, and the server must not be used.
         """
         async with asyncio.timeout(deadline_seconds):
             await self._post("/pause?mode=keep", None, deadline_seconds=deadline_seconds)
@@ -122,6 +122,6 @@ class ServerControl:
         try:
             response = await self._client.post(f"{self._base}{path}", json=body, timeout=deadline_seconds)
         except httpx.HTTPError as error:
-            raise ServerFailed(f"vLLM did not answer {path}: {error!r}") from error
+            raise ServerFailedError(f"vLLM did not answer {path}: {error!r}") from error
         if response.status_code != 200:
-            raise ServerFailed(f"vLLM refused {path} with {response.status_code}: {response.text[:500]}")
+            raise ServerFailedError(f"vLLM refused {path} with {response.status_code}: {response.text[:500]}")

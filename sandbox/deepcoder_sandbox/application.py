@@ -6,8 +6,6 @@ import asyncio
 import json
 from typing import Any, TypeVar
 
-from deepcoder_api.grading import GradeRequest, IsolationReport
-from deepcoder_api.problems import MAX_TEST_BYTES, TestSuite
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
@@ -15,8 +13,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deepcoder_sandbox.grading_pool import GradingPool, QueueFull
-from deepcoder_sandbox.problem_cache import ProblemCache, SuiteRefused
+from deepcoder_api.grading import GradeRequest, IsolationReport
+from deepcoder_api.problems import MAX_TEST_BYTES, TestSuite
+from deepcoder_sandbox.grading_pool import GradingPool, QueueFullError
+from deepcoder_sandbox.problem_cache import ProblemCache, SuiteRefusedError
 
 # A program of 1 MiB may take six bytes a character in JSON.
 MAX_GRADE_BYTES = 8 * 1024 * 1024
@@ -24,7 +24,7 @@ MAX_SUITE_BYTES = 4 * MAX_TEST_BYTES
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A request that is answered with an error status and its reason."""
 
     def __init__(self, status: int, reason: Any, headers: dict[str, str] | None = None) -> None:
@@ -57,7 +57,7 @@ class GradingApplication:
                 Route("/readyz", self._readyz),
                 Route("/metrics", self._metrics),
             ],
-            exception_handlers={Refused: _answer_refused},
+            exception_handlers={RefusedError: _answer_refused},
         )
 
     def unready_reason(self) -> str | None:
@@ -75,7 +75,7 @@ class GradingApplication:
         self.draining = True
         try:
             async with asyncio.timeout(seconds):
-                while self.pool.in_flight:
+                while self.pool.in_flight:  # noqa: ASYNC110 - the count changes in the pool's threads
                     await asyncio.sleep(0.02)
         except TimeoutError:
             return False
@@ -85,26 +85,26 @@ class GradingApplication:
         suite = _parse(TestSuite, await _body(request, MAX_SUITE_BYTES))
         try:
             new = await asyncio.to_thread(self.cache.put, request.path_params["hash"], suite)
-        except SuiteRefused as error:
-            raise Refused(error.status, str(error)) from error
+        except SuiteRefusedError as error:
+            raise RefusedError(error.status, str(error)) from error
         return JSONResponse({"new": new}, status_code=201 if new else 200)
 
     async def _grade(self, request: Request) -> Response:
         if reason := self.unready_reason():
-            raise Refused(503, reason, {"Retry-After": "1"})
+            raise RefusedError(503, reason, {"Retry-After": "1"})
         wanted = _parse(GradeRequest, await _body(request, MAX_GRADE_BYTES))
         suite = self.cache.get(wanted.problem_hash)
         if suite is None:
-            raise Refused(404, "unknown problem hash: put the suite and ask again")
+            raise RefusedError(404, "unknown problem hash: put the suite and ask again")
         try:
             result = await self.pool.grade(suite, wanted)
-        except QueueFull as full:
-            raise Refused(429, "the queue is full", {"Retry-After": str(full.retry_after)}) from full
+        except QueueFullError as full:
+            raise RefusedError(429, "the queue is full", {"Retry-After": str(full.retry_after)}) from full
         return Response(result.model_dump_json(), media_type="application/json")
 
     async def _isolation(self, request: Request) -> Response:
         if self.isolation is None:
-            raise Refused(503, "isolation is not verified yet", {"Retry-After": "1"})
+            raise RefusedError(503, "isolation is not verified yet", {"Retry-After": "1"})
         return Response(self.isolation.model_dump_json(), media_type="application/json")
 
     async def _healthz(self, request: Request) -> Response:
@@ -112,7 +112,7 @@ class GradingApplication:
 
     async def _readyz(self, request: Request) -> Response:
         if reason := self.unready_reason():
-            raise Refused(503, reason)
+            raise RefusedError(503, reason)
         return JSONResponse({"status": "ready"})
 
     async def _metrics(self, request: Request) -> Response:
@@ -120,7 +120,7 @@ class GradingApplication:
 
 
 async def _answer_refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
+    assert isinstance(error, RefusedError)
     return JSONResponse({"error": error.reason}, status_code=error.status, headers=error.headers)
 
 
@@ -129,7 +129,7 @@ async def _body(request: Request, max_bytes: int) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > max_bytes:
-            raise Refused(413, f"a body of more than {max_bytes} bytes")
+            raise RefusedError(413, f"a body of more than {max_bytes} bytes")
     return bytes(body)
 
 
@@ -137,4 +137,4 @@ def _parse(kind: type[Model], body: bytes) -> Model:
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        raise Refused(422, json.loads(error.json(include_url=False, include_input=False))) from error
+        raise RefusedError(422, json.loads(error.json(include_url=False, include_input=False))) from error

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 
 from deepcoder_api.grading import Limits, TestResult, Verdict
 from deepcoder_api.problems import AssertionTest
-
-from deepcoder_sandbox.function_tests import load_program, parse, raised_line
-from deepcoder_sandbox.launcher import Launcher, LauncherFailed
+from deepcoder_sandbox.function_tests import GRACE_SECONDS, judge_answer, load_program, parse
+from deepcoder_sandbox.launcher import Launcher, LauncherFailedError
 from deepcoder_sandbox.program_run import MIB, Finished, ProgramRun, pump
 from deepcoder_sandbox.verdicts import failure, result
 
@@ -21,17 +19,17 @@ JUDGE_MEMORY_MIB = 512
 def run_assertion_test(
     launcher: Launcher, program: str, entry_point: str | None, test: AssertionTest, limits: Limits
 ) -> TestResult:
-    """The verdict on `program` by `test.code`. Program and check share one clock. Raises LauncherFailed."""
+    """The verdict on `program` by `test.code`. Program and check share one clock. Raises LauncherFailedError."""
     run = load_program(launcher, program, entry_point, limits)
     try:
         deadline = run.begun + limits.timeout_seconds
         channel = run.channel
         loaded = pump([run], lambda: bool(channel.frames) or channel.ended, deadline) and channel.frames
         if not loaded:
-            return _failed(run, deadline if channel.ended else 0.0, limits, "the program ended while it was defined")
+            return _failed(run, channel.ended, limits, "the program ended while it was defined")
         answer = parse(channel.frames.pop(0))
         if "loaded" not in answer:
-            return _failed(run, deadline, limits, raised_line(answer))
+            return result(*judge_answer(answer, None), _end(run))
         report = _judge(launcher, run, test, limits, deadline)
         return _conclude(run, report, limits, deadline)
     finally:
@@ -56,7 +54,7 @@ def _judge(
             return json.loads(channel.frames.pop(0))
         if channel.ended and not run.stop:
             finished = judge.finish(deadline)
-            raise LauncherFailed(f"the judge ended without a report: status {finished.exit.status}")
+            raise LauncherFailedError(f"the judge ended without a report: status {finished.exit.status}")
         return None
     finally:
         judge.close()
@@ -70,9 +68,9 @@ def _conclude(run: ProgramRun, report: dict[str, str] | None, limits: Limits, de
         "raised": Verdict.RUNTIME_ERROR,
     }
     if report is None:
-        return _failed(run, 0.0, limits, "")
+        return _failed(run, False, limits, "")
     if report["verdict"] not in verdicts:
-        return _failed(run, time.monotonic() + 0.5, limits, report["detail"])
+        return _failed(run, True, limits, report["detail"])
     finished = _end(run)
     verdict, detail = verdicts[report["verdict"]], report["detail"]
     if verdict is Verdict.RUNTIME_ERROR and detail.startswith("MemoryError"):
@@ -87,7 +85,8 @@ def _end(run: ProgramRun) -> Finished:
     return run.finish(time.monotonic())
 
 
-def _failed(run: ProgramRun, deadline: float, limits: Limits, detail: str) -> TestResult:
-    finished = run.finish(deadline)
+def _failed(run: ProgramRun, ended: bool, limits: Limits, detail: str) -> TestResult:
+    """The program gave no answer that could be judged. `ended`: by what it said, not because time was up."""
+    finished = run.finish(time.monotonic() + (GRACE_SECONDS if ended else 0.0))
     verdict, line = failure(finished, limits) or (Verdict.RUNTIME_ERROR, detail)
     return result(verdict, detail if detail and verdict is Verdict.RUNTIME_ERROR else line, finished)

@@ -1,8 +1,8 @@
 """The asynchronous client of grading servers: pooled, bounded, and never taking silence for a wrong answer.
 
 SandboxError
-├── GradeUnavailable   no server gave a grade before the deadline: asking again later may help
-└── GradeRefused       a server refused the suite or the request as it stands: asking again cannot help
+├── GradeUnavailableError   no server gave a grade before the deadline: asking again later may help
+└── GradeRefusedError       a server refused the suite or the request as it stands: asking again cannot help
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from types import TracebackType
 
 import httpx
 import structlog
+from pydantic import ValidationError
+
 from deepcoder_api.grading import GradeRequest, GradeResult, IsolationReport, Limits, Verdict
 from deepcoder_api.problems import TestSuite, canonical_json
-from pydantic import ValidationError
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
@@ -30,15 +31,15 @@ class SandboxError(Exception):
     """Anything this client raises."""
 
 
-class GradeUnavailable(SandboxError):
+class GradeUnavailableError(SandboxError):
     """No server gave a grade before the deadline. The program is not graded: neither right nor wrong."""
 
 
-class GradeRefused(SandboxError):
+class GradeRefusedError(SandboxError):
     """A server refused the suite or the request as it stands, with its reason. Asking again cannot help."""
 
 
-class _TryAgain(Exception):
+class _TryAgainError(Exception):
     """This attempt failed; another may not. `pause` is what the server asked for, in seconds."""
 
     def __init__(self, reason: str, pause: float | None = None) -> None:
@@ -103,7 +104,7 @@ class SandboxClient:
     ) -> GradeResult:
         """The grade of `program`. Never internal_error: that is asked for again, as are all failures that may heal.
 
-        Raises GradeUnavailable after `deadline_seconds`, and GradeRefused for what no server takes.
+        Raises GradeUnavailableError after `deadline_seconds`, and GradeRefusedError for what no server takes.
         """
         content_hash = suite.content_hash()
         try:
@@ -116,7 +117,7 @@ class SandboxClient:
             )
             body = request.model_dump_json().encode()
         except (ValidationError, ValueError) as error:
-            raise GradeRefused(str(error)) from error
+            raise GradeRefusedError(str(error)) from error
         deadline = time.monotonic() + deadline_seconds
         last_reason = "every slot of this client was taken"
         try:
@@ -126,17 +127,17 @@ class SandboxClient:
                     attempt += 1
                     try:
                         return await self._attempt(suite, content_hash, body, deadline)
-                    except _TryAgain as failed:
+                    except _TryAgainError as failed:
                         last_reason = str(failed)
                         if time.monotonic() - warned > WARN_EVERY_SECONDS:
                             warned = time.monotonic()
                             log.warning("waiting for a grade", id=id, attempts=attempt, reason=last_reason)
                         await asyncio.sleep(_pause(attempt, failed.pause))
         except TimeoutError:
-            raise GradeUnavailable(f"no grade for {id} within {deadline_seconds:g} s: {last_reason}") from None
+            raise GradeUnavailableError(f"no grade for {id} within {deadline_seconds:g} s: {last_reason}") from None
 
     async def isolation(self, *, deadline_seconds: float = 10.0) -> IsolationReport:
-        """The isolation report; of several servers one that is not verified, if any. Raises GradeUnavailable."""
+        """The isolation report; of several servers one that is not verified, if any. Raises GradeUnavailableError."""
         reports = [await self._isolation(replica, deadline_seconds) for replica in self._replicas]
         return next((report for report in reports if not report.verified), reports[0])
 
@@ -151,7 +152,7 @@ class SandboxClient:
             except httpx.HTTPError as error:
                 reason = _reason(error)
             await asyncio.sleep(0.1)
-        raise GradeUnavailable(f"{replica.url} gives no isolation report within {seconds:g} s: {reason}")
+        raise GradeUnavailableError(f"{replica.url} gives no isolation report within {seconds:g} s: {reason}")
 
     async def _attempt(self, suite: TestSuite, content_hash: str, body: bytes, deadline: float) -> GradeResult:
         now = time.monotonic()
@@ -164,7 +165,7 @@ class SandboxClient:
                 response = await self._post(replica, body, deadline)
         except httpx.HTTPError as error:
             replica.away_until = time.monotonic() + 1.0
-            raise _TryAgain(f"{replica.url}: {_reason(error)}") from error
+            raise _TryAgainError(f"{replica.url}: {_reason(error)}") from error
         finally:
             replica.in_flight -= 1
         return _result(replica, response)
@@ -181,9 +182,9 @@ class SandboxClient:
             timeout=self._timeout(deadline),
         )
         if response.status_code in REFUSED:
-            raise GradeRefused(f"{replica.url} refuses the suite: {response.text[:500]}")
+            raise GradeRefusedError(f"{replica.url} refuses the suite: {response.text[:500]}")
         if response.status_code not in (200, 201):
-            raise _TryAgain(f"{replica.url} answered {response.status_code}", _retry_after(response))
+            raise _TryAgainError(f"{replica.url} answered {response.status_code}", _retry_after(response))
 
     def _timeout(self, deadline: float) -> httpx.Timeout:
         rest = max(0.01, deadline - time.monotonic())
@@ -192,16 +193,16 @@ class SandboxClient:
 
 def _result(replica: _Replica, response: httpx.Response) -> GradeResult:
     if response.status_code in REFUSED:
-        raise GradeRefused(f"{replica.url} refuses the request: {response.text[:500]}")
+        raise GradeRefusedError(f"{replica.url} refuses the request: {response.text[:500]}")
     if response.status_code != 200:
         reason = f"{replica.url} answered {response.status_code}: {response.text[:200]}"
-        raise _TryAgain(reason, _retry_after(response))
+        raise _TryAgainError(reason, _retry_after(response))
     try:
         result = GradeResult.model_validate_json(response.content)
     except ValidationError as error:
-        raise _TryAgain(f"{replica.url} gave no grade: {error}") from error
+        raise _TryAgainError(f"{replica.url} gave no grade: {error}") from error
     if result.verdict is Verdict.INTERNAL_ERROR:
-        raise _TryAgain(f"{replica.url} failed: {result.detail}")
+        raise _TryAgainError(f"{replica.url} failed: {result.detail}")
     return result
 
 

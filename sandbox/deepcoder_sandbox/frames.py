@@ -8,7 +8,7 @@ import struct
 HEADER = struct.Struct(">I")
 
 
-class PeerClosed(ConnectionError):
+class PeerClosedError(ConnectionError):
     """The other end of the socket is gone."""
 
 
@@ -18,17 +18,17 @@ def pack(payload: bytes) -> bytes:
 
 
 def send_frame(descriptor: int, payload: bytes) -> None:
-    """Write one frame, waiting as long as it takes. Raises PeerClosed."""
+    """Write one frame, waiting as long as it takes. Raises PeerClosedError."""
     rest = memoryview(pack(payload))
     try:
         while rest:
             rest = rest[os.write(descriptor, rest) :]
     except (BrokenPipeError, ConnectionResetError) as error:
-        raise PeerClosed(str(error)) from None
+        raise PeerClosedError(str(error)) from None
 
 
 def receive_frame(descriptor: int, max_bytes: int) -> bytes:
-    """Read one frame, waiting as long as it takes. Raises PeerClosed, or ValueError past `max_bytes`."""
+    """Read one frame, waiting as long as it takes. Raises PeerClosedError, or ValueError past `max_bytes`."""
     (length,) = HEADER.unpack(_receive_exactly(descriptor, HEADER.size))
     if length > max_bytes:
         raise ValueError(f"a frame of {length} bytes; at most {max_bytes} are allowed")
@@ -41,8 +41,8 @@ def _receive_exactly(descriptor: int, size: int) -> bytes:
         try:
             chunk = os.read(descriptor, min(size - len(data), 1 << 20))
         except ConnectionResetError as error:
-            raise PeerClosed(str(error)) from None
+            raise PeerClosedError(str(error)) from None
         if not chunk:
-            raise PeerClosed("the other end closed the socket")
+            raise PeerClosedError("the other end closed the socket")
         data += chunk
     return bytes(data)

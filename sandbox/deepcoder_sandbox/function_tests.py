@@ -1,4 +1,4 @@
-"""Function tests: one process defines the program once and answers call after call; returned values are compared here."""
+"""Function tests: one process defines the program once and answers call after call; values are compared here."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import Any
 
 from deepcoder_api.grading import Limits, TestResult, Verdict
 from deepcoder_api.problems import FunctionTest
-
 from deepcoder_sandbox.comparison import json_equal, shorten
 from deepcoder_sandbox.launcher import Launcher
-from deepcoder_sandbox.plain_data import NotPlainData, encode, untag
+from deepcoder_sandbox.plain_data import NotPlainDataError, encode, untag
 from deepcoder_sandbox.program_run import ProgramRun, pump
 from deepcoder_sandbox.verdicts import failure, one_line, result
 
 ENDED = "the program ended before it answered"
+# Between a program's last word and its end, when it closes its channel; a longer life counts as time.
+GRACE_SECONDS = 0.5
 
 
 class FunctionProgram:
-    """A program whose entry point is called. Its process starts with the first call, and anew after one that ends it."""
+    """A program whose entry point is called. Its process starts with the first call, anew after one that ends it."""
 
     def __init__(self, launcher: Launcher, program: str, entry_point: str | None, limits: Limits) -> None:
         self._launcher = launcher
@@ -30,22 +31,22 @@ class FunctionProgram:
         self._calls = 0
 
     def run_test(self, test: FunctionTest) -> TestResult:
-        """The verdict on one call. The first also loads the program, on the same clock. Raises LauncherFailed."""
+        """The verdict on one call. The first also loads the program, on the same clock. Raises LauncherFailedError."""
         begun = time.monotonic()
         if self._run is None:
             self._run = load_program(self._launcher, self._program, self._entry_point, self._limits)
             begun = self._run.begun
             if not pump([self._run], self._answered, begun + self._limits.timeout_seconds):
-                return self._end(ENDED)
+                return self._end()
             if not self._run.channel.frames:
-                return self._end(ENDED)
+                return self._end()
             loaded = parse(self._run.channel.frames.pop(0))
             if "loaded" not in loaded:
-                return self._end(raised_line(loaded), Verdict.RUNTIME_ERROR)
+                return self._refuse(loaded)
         return self._call(test, begun)
 
     def close(self) -> None:
-        """End the program's process. Raises LauncherFailed."""
+        """End the program's process. Raises LauncherFailedError."""
         if self._run is not None:
             self._run.close()
             self._run = None
@@ -60,29 +61,35 @@ class FunctionProgram:
         cpu_before = run.cpu_seconds()
         run.channel.send(encode((test.arguments, {})))
         if not pump([run], self._answered, begun + self._limits.timeout_seconds) or not run.channel.frames:
-            return self._end(ENDED)
+            return self._end()
         answer = parse(run.channel.frames.pop(0))
         wall, cpu = time.monotonic() - begun, run.cpu_seconds() - cpu_before
         verdict, detail = judge_answer(answer, test.expected)
         return TestResult(verdict=verdict, wall_seconds=wall, cpu_seconds=cpu, detail=one_line(detail))
 
-    def _end(self, detail: str, verdict: Verdict | None = None) -> TestResult:
-        """The program's process is over, or is ended now: say why. The next test starts a new one."""
+    def _refuse(self, loaded: dict[str, Any]) -> TestResult:
+        """The program cannot even be defined: end it and say why."""
         assert self._run is not None
         run, self._run = self._run, None
         try:
-            finished = run.finish(run.begun + self._limits.timeout_seconds if run.channel.ended else 0.0)
+            finished = run.finish(time.monotonic())
         finally:
             run.close()
-        failed = failure(finished, self._limits)
-        if verdict is not None and (failed is None or failed[0] is Verdict.RUNTIME_ERROR):
-            memory = "MemoryError" in detail
-            return result(Verdict.MEMORY_LIMIT if memory else verdict, detail, finished)
-        return result(*(failed or (Verdict.RUNTIME_ERROR, detail)), finished)
+        return result(*judge_answer(loaded, None), finished)
+
+    def _end(self) -> TestResult:
+        """The program gave no answer: its process is over, or is ended now. The next test starts a new one."""
+        assert self._run is not None
+        run, self._run = self._run, None
+        try:
+            finished = run.finish(time.monotonic() + (GRACE_SECONDS if run.channel.ended else 0.0))
+        finally:
+            run.close()
+        return result(*(failure(finished, self._limits) or (Verdict.RUNTIME_ERROR, ENDED)), finished)
 
 
 def load_program(launcher: Launcher, program: str, entry_point: str | None, limits: Limits) -> ProgramRun:
-    """A process that begins to define `program`; its first frame will say how that went. Raises LauncherFailed."""
+    """A process that begins to define `program`; its first frame will say how that went. Raises LauncherFailedError."""
     run = ProgramRun(launcher, "calls", limits, cpu_seconds=limits.timeout_seconds * 100)
     try:
         run.load({"program": program, "entry_point": entry_point})
@@ -106,7 +113,7 @@ def judge_answer(answer: dict[str, Any], expected: Any) -> tuple[Verdict, str]:
     if "value" in answer:
         try:
             actual = untag(answer["value"])
-        except NotPlainData as error:
+        except NotPlainDataError as error:
             return Verdict.WRONG_ANSWER, str(error)
         if json_equal(expected, actual):
             return Verdict.ACCEPTED, ""

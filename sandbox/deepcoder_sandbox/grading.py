@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
-from deepcoder_api.grading import GradeRequest, GradeResult, Limits, TestResult, Verdict
+from deepcoder_api.grading import GradeRequest, GradeResult, TestResult, Verdict
 from deepcoder_api.problems import AssertionTest, FunctionTest, StdinTest, TestSuite
-
 from deepcoder_sandbox.assertion_tests import run_assertion_test
 from deepcoder_sandbox.function_tests import FunctionProgram
-from deepcoder_sandbox.launcher import Launcher, LauncherFailed
+from deepcoder_sandbox.launcher import Launcher
 from deepcoder_sandbox.stdin_tests import run_stdin_test
 
 
 def grade(launcher: Launcher, suite: TestSuite, request: GradeRequest) -> GradeResult:
     """Run `request.program` against `suite`: one fork per stdin test, two per assertion test, one for all calls.
 
-    Raises LauncherFailed when the grader itself fails; the launcher must then be restarted.
+    Raises LauncherFailedError when the grader itself fails; the launcher must then be restarted.
     """
     if not request.program.strip():
         return GradeResult(id=request.id, verdict=Verdict.NO_PROGRAM, tests_total=len(suite.tests), detail="empty")

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import structlog
-from deepcoder_api.grading import GradeRequest, GradeResult, Verdict
-from deepcoder_api.problems import TestSuite
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from deepcoder_api.grading import GradeRequest, GradeResult, Verdict
+from deepcoder_api.problems import TestSuite
 from deepcoder_sandbox.grading import grade
-from deepcoder_sandbox.launcher import Launcher, LauncherFailed
+from deepcoder_sandbox.launcher import Launcher, LauncherFailedError
+from deepcoder_sandbox.tree_usage import count_children
 
 ATTEMPTS = 2
 SECONDS_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300)
@@ -25,7 +26,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
-class QueueFull(Exception):
+class QueueFullError(Exception):
     """As many programs wait as may. `retry_after` is in seconds."""
 
     def __init__(self, retry_after: int) -> None:
@@ -48,6 +49,8 @@ class GradingPool:
         waiting.set_function(lambda: max(0, self.in_flight - workers))
         running = Gauge("deepcoder_sandbox_running", "Programs that are being graded.", registry=registry)
         running.set_function(lambda: min(workers, self.in_flight))
+        forked = Gauge("deepcoder_sandbox_forked_processes", "Programs' processes that exist.", registry=registry)
+        forked.set_function(self._forked_processes)
         self._verdicts = Counter(
             "deepcoder_sandbox_verdicts", "Programs graded, by verdict.", ["verdict"], registry=registry
         )
@@ -63,7 +66,7 @@ class GradingPool:
     def start(self) -> dict[str, str]:
         """Start the zygotes; call before any thread is. Returns the namespaces that cannot be had, with the reason.
 
-        Raises LauncherFailed.
+        Raises LauncherFailedError.
         """
         for launcher in self._launchers:
             launcher.start()
@@ -77,10 +80,10 @@ class GradingPool:
             launcher.close()
 
     async def grade(self, suite: TestSuite, request: GradeRequest) -> GradeResult:
-        """The result of `request`, in its turn. Raises QueueFull."""
+        """The result of `request`, in its turn. Raises QueueFullError."""
         if self.in_flight >= self._capacity:
             backlog = self._mean_seconds * self.in_flight / self._workers
-            raise QueueFull(max(1, min(30, round(backlog / 2))))
+            raise QueueFullError(max(1, min(30, round(backlog / 2))))
         self.in_flight += 1
         accepted = time.monotonic()
         try:
@@ -92,25 +95,30 @@ class GradingPool:
         return result
 
     def run(self, work: Callable[[Launcher], T]) -> T:
-        """`work` on a free launcher, on one more when the first fails. Raises LauncherFailed when all attempts did."""
+        """`work` on a free launcher, on one more when the first fails. Raises LauncherFailedError when all did."""
         launcher = self._free.get()
+        failed: Exception | None = None
         try:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     return work(launcher)
-                except (LauncherFailed, OSError) as error:
+                except (LauncherFailedError, OSError) as error:
                     log.warning("zygote failed", attempt=attempt, error=str(error))
                     self._restart(launcher)
                     failed = error
-            raise LauncherFailed(str(failed))
+            raise LauncherFailedError(str(failed))
         finally:
             self._free.put(launcher)
+
+    def _forked_processes(self) -> float:
+        """Children of the zygotes. A run's other processes live in its pid namespace and die with that child."""
+        return float(sum(count_children(launcher.pid) for launcher in self._launchers if launcher.pid))
 
     def _restart(self, launcher: Launcher) -> None:
         self._restarts.inc()
         try:
             launcher.start()
-        except LauncherFailed as error:  # the next use of this launcher fails and tries again
+        except LauncherFailedError as error:  # the next use of this launcher fails and tries again
             log.error("zygote cannot be started", error=str(error))
 
     def _grade(self, suite: TestSuite, request: GradeRequest, accepted: float) -> GradeResult:
@@ -118,7 +126,7 @@ class GradingPool:
         self._seconds.labels("queue").observe(begun - accepted)
         try:
             result = self.run(lambda launcher: grade(launcher, suite, request))
-        except LauncherFailed as error:
+        except LauncherFailedError as error:
             detail = f"the grader failed {ATTEMPTS} times: {error}"[:500]
             result = GradeResult(
                 id=request.id, verdict=Verdict.INTERNAL_ERROR, tests_total=len(suite.tests), detail=detail

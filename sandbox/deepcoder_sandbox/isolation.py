@@ -1,8 +1,8 @@
 """The canary: proves from inside that the kernel is gVisor's and nothing can be reached, before the first grade.
 
 It looks twice: from the server's process, which has the pod's network (so network policies are seen to hold), and
-from a program run as every untrusted one is. The kernel is taken for gVisor's when both its version is the one that
-gVisor shows and its log, by syslog(2), is gVisor's own: a runc container shows the host's log or is refused it.
+from a program run as every untrusted one is. The kernel is taken for gVisor's when both its build line is the one
+that gVisor shows and its log, by syslog(2), is gVisor's own: a runc container shows the host's log or is refused it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from deepcoder_api.grading import IsolationReport, Limits
-
 from deepcoder_sandbox import isolation_probe
-from deepcoder_sandbox.launcher import Launcher, LauncherFailed
+from deepcoder_sandbox.launcher import Launcher, LauncherFailedError
 from deepcoder_sandbox.stdin_tests import run_program
 from deepcoder_sandbox.verdicts import failure
 
 GVISOR_LOG = "gVisor"
-GVISOR_VERSION = "Linux version 4.4.0"
+# The build line that gVisor shows in place of a real kernel's, whatever its version.
+GVISOR_BUILD = "#1 SMP Sun Jan 10 15:06:54 PST 2016"
 RETRY_SECONDS = 2.0
 PROBE_LIMITS = Limits(timeout_seconds=30, memory_mib=1024, processes=64)
 
@@ -34,7 +34,7 @@ def api_server(environment: Mapping[str, str]) -> tuple[str, int]:
 
 
 def look_from_program(launcher: Launcher) -> dict[str, Any]:
-    """What `isolation_probe` sees when it runs as an untrusted program. Raises LauncherFailed."""
+    """What `isolation_probe` sees when it runs as an untrusted program. Raises LauncherFailedError."""
     source = Path(isolation_probe.__file__).read_text()
     finished = run_program(launcher, source, json.dumps(api_server(os.environ)), PROBE_LIMITS)
     if failed := failure(finished, PROBE_LIMITS):
@@ -49,7 +49,7 @@ def verify(
     server = isolation_probe.look(api_server(os.environ))
     try:
         program = run(look_from_program)
-    except LauncherFailed as error:
+    except LauncherFailedError as error:
         program = {"failed": str(error)}
     failures = [f"no {name} namespace: {reason}" for name, reason in missing.items()]
     failures += findings("the server", server) + findings("a program", program)
@@ -63,7 +63,7 @@ def findings(place: str, seen: Mapping[str, Any]) -> list[str]:
     if "failed" in seen:
         return [f"the probe in {place} failed: {seen['failed']}"]
     found = []
-    if GVISOR_LOG not in seen["kernel_log"] or not seen["kernel"].startswith(GVISOR_VERSION):
+    if GVISOR_LOG not in seen["kernel_log"] or GVISOR_BUILD not in seen["kernel"]:
         found.append(f"the kernel under {place} is not gVisor's: {seen['kernel'][:80]}")
     found += [f"{place} reached {target}" for target in seen["reached"]]
     if seen["token"]:

@@ -11,8 +11,8 @@ import json
 import os
 from typing import Any, NoReturn
 
-from deepcoder_sandbox.frames import PeerClosed, receive_frame, send_frame
-from deepcoder_sandbox.plain_data import NotPlainData, encode, untag
+from deepcoder_sandbox.frames import PeerClosedError, receive_frame, send_frame
+from deepcoder_sandbox.plain_data import NotPlainDataError, encode, untag
 
 
 class ProgramGone(BaseException):
@@ -35,7 +35,7 @@ class Candidate:
         try:
             send_frame(self._peer, encode((list(arguments), keywords)))
             answer = json.loads(receive_frame(self._peer, self._max_bytes))
-        except PeerClosed:
+        except PeerClosedError:
             raise ProgramGone("the program ended in the middle of a call") from None
         except RecursionError:
             raise ProgramGone("the program returned a value nested too deeply") from None
@@ -47,7 +47,7 @@ class Candidate:
         if isinstance(answer, dict) and answer.keys() == {"value"}:
             try:
                 return untag(answer["value"])
-            except NotPlainData as error:
+            except NotPlainDataError as error:
                 raise ProgramGone(f"the program's answer is no answer: {error}") from None
         if isinstance(answer, dict) and answer.keys() == {"not_plain"}:
             raise ProgramGone(f"the program {answer['not_plain']}")
@@ -87,7 +87,7 @@ def _check(code: str, candidate: Candidate) -> dict[str, str]:
         check(candidate)
     except ProgramGone as error:
         return {"verdict": "gone", "detail": str(error)}
-    except NotPlainData as error:
+    except NotPlainDataError as error:
         return {"verdict": "broken", "detail": f"the test passes {error}"}
     except BaseException as error:
         if error is candidate.raised:

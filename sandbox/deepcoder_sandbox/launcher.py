@@ -24,7 +24,7 @@ ANSWER_SECONDS = 20.0
 PRELOAD = "re,collections,heapq,bisect,math,itertools,functools,operator,string,random,typing,json,io,traceback"
 
 
-class LauncherFailed(Exception):
+class LauncherFailedError(Exception):
     """The zygote died, does not answer, or cannot fork: never the program's fault. A new one may do better."""
 
 
@@ -54,7 +54,7 @@ class Launcher:
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start the zygote, ending one that is there. Raises LauncherFailed."""
+        """Start the zygote, ending one that is there. Raises LauncherFailedError."""
         self.close()
         ours, theirs = socket.socketpair()
         package_folder = str(Path(__file__).resolve().parent.parent)
@@ -69,7 +69,7 @@ class Launcher:
                 pass_fds=[theirs.fileno()],
             )
         except OSError as error:
-            raise LauncherFailed(f"the zygote cannot be started: {error}") from error
+            raise LauncherFailedError(f"the zygote cannot be started: {error}") from error
         finally:
             theirs.close()
         self._control = ours
@@ -88,18 +88,18 @@ class Launcher:
         self._folders.clear()
 
     def spawn(self, mode: str, limits: dict[str, int], descriptors: Sequence[int]) -> int:
-        """Fork a confined child with `descriptors` as 0, 1, 2, … and return its pid. Raises LauncherFailed."""
+        """Fork a confined child with `descriptors` as 0, 1, 2, … and return its pid. Raises LauncherFailedError."""
         folder = self._make_folder() if "mount" in self.missing else ""
         self._send({"op": "spawn", "mode": mode, "limits": limits, "folder": folder}, descriptors)
         answer = self._receive(ANSWER_SECONDS)
         if "pid" not in answer:
-            raise LauncherFailed(f"a program cannot be forked: {answer.get('error')}")
+            raise LauncherFailedError(f"a program cannot be forked: {answer.get('error')}")
         if folder:
             self._folders[answer["pid"]] = folder
         return answer["pid"]
 
     def finish(self, pid: int, seconds: float) -> Exit:
-        """Wait `seconds` for the run's end, kill what is left of it, reap it. Raises LauncherFailed."""
+        """Wait `seconds` for the run's end, kill what is left of it, reap it. Raises LauncherFailedError."""
         self._send({"op": "finish", "pid": pid, "seconds": max(0.0, seconds)}, ())
         answer = self._receive(ANSWER_SECONDS + max(0.0, seconds))
         folder = self._folders.pop(pid, None)
@@ -120,13 +120,13 @@ class Launcher:
 
     def _send(self, request: dict[str, Any], descriptors: Sequence[int]) -> None:
         if self._control is None:
-            raise LauncherFailed("the zygote is not running")
+            raise LauncherFailedError("the zygote is not running")
         try:
             self._control.settimeout(ANSWER_SECONDS)
             socket.send_fds(self._control, [b"\0"], list(descriptors))
             self._control.sendall(pack(json.dumps(request).encode()))
         except OSError as error:
-            raise LauncherFailed(f"the zygote is gone: {error}") from error
+            raise LauncherFailedError(f"the zygote is gone: {error}") from error
 
     def _receive(self, seconds: float) -> dict[str, Any]:
         assert self._control is not None
@@ -135,7 +135,7 @@ class Launcher:
             (length,) = HEADER.unpack(self._exactly(HEADER.size))
             return json.loads(self._exactly(length))
         except OSError as error:
-            raise LauncherFailed(f"the zygote does not answer: {error}") from error
+            raise LauncherFailedError(f"the zygote does not answer: {error}") from error
 
     def _exactly(self, size: int) -> bytes:
         assert self._control is not None

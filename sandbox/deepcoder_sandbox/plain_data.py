@@ -14,36 +14,36 @@ _SCALARS = frozenset({int, str, float, bool, type(None)})
 _BIG = 1 << 64
 
 
-class NotPlainData(Exception):
+class NotPlainDataError(Exception):
     """A value that cannot pass, or bytes that are not plain data. The message names what was found."""
 
 
 def encode(value: object) -> bytes:
-    """`value` as UTF-8 JSON with tags for what JSON lacks. Raises NotPlainData."""
+    """`value` as UTF-8 JSON with tags for what JSON lacks. Raises NotPlainDataError."""
     try:
         return json.dumps(_tag(value)).encode()
     except RecursionError:
-        raise NotPlainData("a value nested too deeply, or one that holds itself") from None
+        raise NotPlainDataError("a value nested too deeply, or one that holds itself") from None
 
 
 def decode(data: bytes) -> Any:
-    """The value that `encode` was given. Safe on hostile bytes. Raises NotPlainData."""
+    """The value that `encode` was given. Safe on hostile bytes. Raises NotPlainDataError."""
     try:
         return untag(json.loads(data))
     except RecursionError:
-        raise NotPlainData("a value nested too deeply") from None
+        raise NotPlainDataError("a value nested too deeply") from None
     except ValueError as error:
-        raise NotPlainData(f"malformed data: {error}") from None
+        raise NotPlainDataError(f"malformed data: {error}") from None
 
 
 def untag(value: Any) -> Any:
-    """`decode` for what is already parsed from JSON. Raises NotPlainData."""
+    """`decode` for what is already parsed from JSON. Raises NotPlainDataError."""
     try:
         return _untag(value)
     except RecursionError:
-        raise NotPlainData("a value nested too deeply") from None
+        raise NotPlainDataError("a value nested too deeply") from None
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError) as error:
-        raise NotPlainData(f"malformed data: {error}") from None
+        raise NotPlainDataError(f"malformed data: {error}") from None
 
 
 def _tag(value: Any) -> Any:
@@ -54,7 +54,7 @@ def _tag(value: Any) -> Any:
         return _tag_items(value)
     for base, name in ((tuple, "tuple"), (set, "set"), (frozenset, "frozenset")):
         if isinstance(value, base):
-            return {name: _tag_items(base.__iter__(value))}
+            return {name: _tag_items(base.__iter__(value))}  # pyright: ignore[reportArgumentType]
     if isinstance(value, dict):
         return {"dict": [[_tag(key), _tag(item)] for key, item in dict.items(value)]}
     if isinstance(value, list):
@@ -83,7 +83,7 @@ def _tag_rare(value: Any) -> Any:
         return {"complex": [value.real, value.imag]}
     if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         return _tag(value.item())
-    raise NotPlainData(f"a {type(value).__name__}, which is not plain data")
+    raise NotPlainDataError(f"a {type(value).__name__}, which is not plain data")
 
 
 def _untag(value: Any) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from deepcoder_api.problems import AssertionTest, FunctionTest, TestSuite, canonical_json
 
 
-class SuiteRefused(Exception):
+class SuiteRefusedError(Exception):
     """A suite that cannot be graded. `status` is the HTTP status that says so."""
 
     def __init__(self, status: int, reason: str) -> None:
@@ -43,13 +43,13 @@ class ProblemCache:
         return entry.suite
 
     def put(self, content_hash: str, suite: TestSuite) -> bool:
-        """Keep `suite`; False when it was here. Raises SuiteRefused: 400 wrong hash, 413 too large, 422 ungradable."""
+        """Keep `suite`; False when it was here. Raises SuiteRefusedError: 400 hash, 413 too large, 422 ungradable."""
         text = canonical_json(suite).encode("utf-8", "surrogatepass")
         found = hashlib.sha256(text).hexdigest()
         if found != content_hash:
-            raise SuiteRefused(400, f"the body's hash is {found}, not {content_hash}")
+            raise SuiteRefusedError(400, f"the body's hash is {found}, not {content_hash}")
         if len(text) > self.max_bytes:
-            raise SuiteRefused(413, f"a suite of {len(text)} bytes; this server caches at most {self.max_bytes}")
+            raise SuiteRefusedError(413, f"a suite of {len(text)} bytes; this server caches at most {self.max_bytes}")
         check_gradable(suite)
         if self.get(content_hash) is not None:
             return False
@@ -61,14 +61,14 @@ class ProblemCache:
 
 
 def check_gradable(suite: TestSuite) -> None:
-    """Raises SuiteRefused for a suite that no program could be graded by."""
+    """Raises SuiteRefusedError for a suite that no program could be graded by."""
     for number, test in enumerate(suite.tests, start=1):
         if isinstance(test, FunctionTest | AssertionTest) and not suite.entry_point:
-            raise SuiteRefused(422, f"test {number} calls a function, but the suite has no entry_point")
+            raise SuiteRefusedError(422, f"test {number} calls a function, but the suite has no entry_point")
         if isinstance(test, AssertionTest):
             try:
                 code = compile(test.code, "check.py", "exec", dont_inherit=True)
             except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-                raise SuiteRefused(422, f"test {number}: its assertion code does not compile: {error}") from error
+                raise SuiteRefusedError(422, f"test {number}: its assertion code does not compile: {error}") from error
             if "check" not in code.co_names:
-                raise SuiteRefused(422, f"test {number}: its assertion code does not define check(candidate)")
+                raise SuiteRefusedError(422, f"test {number}: its assertion code does not define check(candidate)")

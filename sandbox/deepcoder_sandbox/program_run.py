@@ -13,8 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from deepcoder_api.grading import Limits
-
-from deepcoder_sandbox.launcher import Exit, Launcher, LauncherFailed
+from deepcoder_sandbox.launcher import Exit, Launcher, LauncherFailedError
 from deepcoder_sandbox.streams import Channel, Sink, Source
 from deepcoder_sandbox.tree_usage import tree_usage
 
@@ -60,7 +59,7 @@ class ProgramRun:
         stdin: bytes | None = None,
         peer: socket.socket | None = None,
     ) -> None:
-        """Fork it. Without `stdin`, its standard input and output are /dev/null. Raises LauncherFailed."""
+        """Fork it. Without `stdin`, its standard input and output are /dev/null. Raises LauncherFailedError."""
         self.limits = limits
         self.stop: Stop | None = None
         self._launcher = launcher
@@ -74,7 +73,7 @@ class ProgramRun:
         try:
             descriptors = [*given, theirs.fileno()] + ([peer.fileno()] if peer else [])
             self.pid = launcher.spawn(mode, self._bounds(cpu_seconds), descriptors)
-        except LauncherFailed:
+        except LauncherFailedError:
             self._close_streams()
             raise
         finally:
@@ -116,13 +115,13 @@ class ProgramRun:
         return not self.stderr.wanted() and (self.stdout is None or not self.stdout.wanted())
 
     def load(self, task: dict[str, Any]) -> None:
-        """Send what is to be run and wait until it begins; its clock starts then. Raises LauncherFailed."""
+        """Send what is to be run and wait until it begins; its clock starts then. Raises LauncherFailedError."""
         self.channel.send(json.dumps(task).encode())
         channel = self.channel
         pump([self], lambda: bool(channel.frames) or channel.ended, time.monotonic() + SETUP_SECONDS)
         first = json.loads(channel.frames.pop(0)) if channel.frames else {}
         if not first.get("ready"):
-            raise LauncherFailed(f"a program's process cannot be set up: {first.get('failed', 'it ended')}")
+            raise LauncherFailedError(f"a program's process cannot be set up: {first.get('failed', 'it ended')}")
         self.begun = time.monotonic()
         self._next_watch = self.begun + WATCH_SECONDS
 
@@ -172,7 +171,7 @@ class ProgramRun:
         return Finished(self._exit, wall, self.stop, stdout, bytes(self.stderr.data))
 
     def close(self) -> None:
-        """Kill and reap the run if `finish` has not, and close all streams. Raises LauncherFailed."""
+        """Kill and reap the run if `finish` has not, and close all streams. Raises LauncherFailedError."""
         try:
             if self._exit is None:
                 self._launcher.kill(self.pid)

@@ -14,8 +14,8 @@ import sys
 import types
 from typing import Any, NoReturn
 
-from deepcoder_sandbox.frames import PeerClosed, pack, receive_frame, send_frame
-from deepcoder_sandbox.plain_data import NotPlainData, decode, encode
+from deepcoder_sandbox.frames import PeerClosedError, pack, receive_frame, send_frame
+from deepcoder_sandbox.plain_data import NotPlainDataError, decode, encode
 
 EXIT_SETUP = 97
 EXIT_MEMORY = 96
@@ -126,7 +126,7 @@ def _answer_calls(program: str, entry_point: str | None, channel: int) -> NoRetu
         while True:
             arguments, keywords = decode(receive_frame(channel, MAX_PROGRAM_BYTES))
             send_frame(channel, _answer(function, arguments, keywords))
-    except PeerClosed:
+    except PeerClosedError:
         os._exit(0)
 
 
@@ -143,7 +143,7 @@ def _resolve(names: dict[str, Any], entry_point: str | None) -> Any:
 def _answer(function: Any, arguments: list[Any], keywords: dict[str, Any]) -> bytes:
     try:
         return b'{"value": ' + encode(function(*arguments, **keywords)) + b"}"
-    except NotPlainData as error:
+    except NotPlainDataError as error:
         return json.dumps({"not_plain": f"returned {error}"}).encode()
     except BaseException as error:
         return _raised(error)

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import structlog
 import uvicorn
-from deepcoder_api.lifecycle import EXIT_PERMANENT, TERMINATION_LOG, TerminationMessage
 from prometheus_client import CollectorRegistry
 
+from deepcoder_api.lifecycle import EXIT_PERMANENT, TERMINATION_LOG, TerminationMessage
 from deepcoder_sandbox import isolation
 from deepcoder_sandbox.application import GradingApplication
 from deepcoder_sandbox.grading_pool import GradingPool, default_workers
-from deepcoder_sandbox.launcher import LauncherFailed
+from deepcoder_sandbox.launcher import LauncherFailedError
 from deepcoder_sandbox.problem_cache import ProblemCache
 
 MIB = 1024 * 1024
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pool = GradingPool(workers=options.workers, queue_size=options.queue, scratch=scratch, registry=registry)
     try:
         missing = pool.start()  # before any thread
-    except LauncherFailed as error:
+    except LauncherFailedError as error:
         return _give_up(options.termination_log, f"ZygoteFailed: {error}")
     application = GradingApplication(pool, ProblemCache(options.cache_mib * MIB), registry)
     try:
@@ -73,7 +73,7 @@ class _Server(uvicorn.Server):
     """uvicorn without its own signal handling: ours drains first, and answers 503 meanwhile."""
 
     @contextlib.contextmanager
-    def capture_signals(self):  # noqa: ANN201 - the parent's signature
+    def capture_signals(self):
         yield
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 from deepcoder_api.grading import Limits, TestResult, Verdict
 from deepcoder_api.problems import StdinTest
-
 from deepcoder_sandbox.comparison import stdout_difference, stdout_matches
 from deepcoder_sandbox.launcher import Launcher
 from deepcoder_sandbox.program_run import Finished, ProgramRun, pump
@@ -14,7 +11,7 @@ from deepcoder_sandbox.verdicts import failure, result
 
 
 def run_stdin_test(launcher: Launcher, program: str, test: StdinTest, limits: Limits) -> TestResult:
-    """The verdict on `program` given `test.input`. Raises LauncherFailed."""
+    """The verdict on `program` given `test.input`. Raises LauncherFailedError."""
     run = run_program(launcher, program, test.input, limits)
     failed = failure(run, limits)
     if failed:
@@ -26,7 +23,7 @@ def run_stdin_test(launcher: Launcher, program: str, test: StdinTest, limits: Li
 
 
 def run_program(launcher: Launcher, program: str, stdin: str, limits: Limits) -> Finished:
-    """Run `program` to its end or its first passed bound. Raises LauncherFailed."""
+    """Run `program` to its end or its first passed bound. Raises LauncherFailedError."""
     data = stdin.encode("utf-8", "surrogatepass")
     run = ProgramRun(launcher, "stdin", limits, cpu_seconds=limits.timeout_seconds, stdin=data)
     try:

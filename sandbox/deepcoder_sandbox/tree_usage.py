@@ -1,4 +1,7 @@
-"""What a run's whole process tree uses now, read through the run's own /proc. Sampled: a bound may be passed briefly."""
+"""What a run's whole process tree uses now, read through the run's own /proc.
+
+Sampled, so a bound may be passed briefly.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,22 @@ def tree_usage(proc: int) -> TreeUsage:
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended while we looked
     return TreeUsage(processes, threads, resident)
+
+
+def count_children(parent: int) -> int:
+    """How many processes have the parent `parent`, zombies included."""
+    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return sum(_parent(proc, name) == parent for name in os.listdir(proc) if name.isdigit())
+    finally:
+        os.close(proc)
+
+
+def _parent(proc: int, name: str) -> int | None:
+    try:
+        return int(_read(proc, f"{name}/stat").rpartition(b")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def _read(proc: int, path: str) -> bytes:

@@ -6,7 +6,6 @@ import os
 import signal
 
 from deepcoder_api.grading import Limits, TestResult, Verdict
-
 from deepcoder_sandbox.program_run import Finished, Stop
 from deepcoder_sandbox.runner import EXIT_MEMORY
 

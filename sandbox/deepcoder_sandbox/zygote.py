@@ -25,7 +25,7 @@ import traceback
 from typing import Any
 
 from deepcoder_sandbox import confinement, namespaces, runner
-from deepcoder_sandbox.frames import PeerClosed, receive_frame, send_frame
+from deepcoder_sandbox.frames import PeerClosedError, receive_frame, send_frame
 from deepcoder_sandbox.privileges import become_ordinary
 
 MAX_REQUEST_BYTES = 64 * 1024
@@ -61,7 +61,7 @@ class Zygote:
         while True:
             try:
                 request, descriptors = self._receive()
-            except PeerClosed:
+            except PeerClosedError:
                 return
             answer = self._spawn(request, descriptors) if request["op"] == "spawn" else self._finish(request)
             send_frame(self.control.fileno(), json.dumps(answer).encode())
@@ -70,7 +70,7 @@ class Zygote:
         ancillary_bytes = socket.CMSG_SPACE(4 * MAX_DESCRIPTORS)
         first, ancillary, _, _ = self.control.recvmsg(1, ancillary_bytes, socket.MSG_CMSG_CLOEXEC)
         if not first:
-            raise PeerClosed("the server is gone")
+            raise PeerClosedError("the server is gone")
         descriptors = [
             int.from_bytes(data[at : at + 4], sys.byteorder)
             for level, kind, data in ancillary
@@ -96,8 +96,7 @@ class Zygote:
         try:
             namespaces.prctl(namespaces.PR_SET_PDEATHSIG, signal.SIGKILL)
             confinement.take_descriptors(descriptors)
-            if self.missing:
-                os.setsid()
+            os.setsid()  # else kill(0) would reach the zygote and the server
             confinement.enter(
                 home=request["folder"] or self.home,
                 places=self.places,

@@ -74,8 +74,11 @@ def _flash(
 ) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
+    queries, keys, values = (states[0].transpose(0, 1).contiguous() for states in (query, key, value))
     attended = varlen_attn(
-        *(states[0].transpose(0, 1).contiguous() for states in (query, key, value)),
+        queries,
+        keys,
+        values,
         bounds,
         bounds,
         longest,

@@ -109,6 +109,9 @@ class PolicyEngine:
         adamw = torch.optim.AdamW(
             self.model.parameters(), lr=0.0, betas=settings.betas, eps=1e-8, weight_decay=settings.weight_decay
         )
+        # Any: DeepSpeed's own types leave out what its engine and optimizers have.
+        self.deepspeed: Any
+        self.optimizer: Any
         self.deepspeed, self.optimizer, _, _ = deepspeed.initialize(
             model=self.model, optimizer=adamw, config=settings.deepspeed_config()
         )

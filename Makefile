@@ -1,0 +1,65 @@
+# The commands people type. Each installs what it needs, skips what is done, and says what takes long.
+PYTHON := .venv/bin/python
+ROOMS := api data operator trainer rollout sandbox evaluation cli dev tests examples benchmarks
+export KUBECONFIG := $(CURDIR)/build/cluster/kubeconfig
+
+.PHONY: help demo demo-seeds test check lint types format unit integration e2e cluster down images environment crds gpu-check
+
+help:
+	@echo "make demo        a better model, trained on a real cluster on this machine, from nothing (root, Debian, Go)"
+	@echo "make test        lint, unit, integration and end-to-end tests"
+	@echo "make check       lint, types and unit tests: before every commit"
+	@echo "make cluster     the one-node Kubernetes;  make images  builds and pushes;  make down  takes all away"
+
+environment:
+	@python3 dev/environment.py
+
+cluster:
+	@python3 dev/cluster.py up
+
+down:
+	@python3 dev/cluster.py down
+
+images: environment cluster
+	@python3 dev/images.py build --push
+
+demo:
+	@python3 dev/prepare.py
+	@$(PYTHON) dev/demo.py
+
+demo-seeds:
+	@python3 dev/prepare.py
+	@$(PYTHON) dev/demo.py --seeds 0 1 2
+
+test: check integration e2e
+
+check: lint types unit
+
+lint: environment
+	@$(PYTHON) -m ruff format --check $(ROOMS)
+	@$(PYTHON) -m ruff check $(ROOMS)
+	@.venv/bin/deepcoder crds --output crds --check
+
+types: environment
+	@$(PYTHON) -m pyright
+
+unit: environment
+	@$(PYTHON) -m pytest tests/unit -q
+
+integration: environment
+	@python3 dev/toolchain.py
+	@$(PYTHON) -m pytest tests/integration -q -m "not cluster"
+
+e2e:
+	@python3 dev/prepare.py
+	@$(PYTHON) -m pytest tests/integration tests/e2e -q -m cluster
+
+format: environment
+	@$(PYTHON) -m ruff format $(ROOMS)
+	@$(PYTHON) -m ruff check --fix $(ROOMS)
+
+crds: environment
+	@.venv/bin/deepcoder crds --output crds
+
+gpu-check: environment
+	@$(PYTHON) -m pytest tests -q -m gpu

@@ -1,0 +1,73 @@
+"""What can go wrong with the cluster, by what helps.
+
+ClusterError                 the API server did not do what was asked
+|- RetryableError            a retry may help: network, 429, 5xx, time-out
+|  `- ConflictError          409 on an update: somebody else was faster; read again
+|- NotFoundError             404
+|- AlreadyExistsError        409 on a create
+`- RefusedError              400, 403, 413, 422: the same request is refused again
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+
+class ClusterError(Exception):
+    """`status` is the HTTP status, 0 when there was no answer; `message` the API server's own words."""
+
+    def __init__(self, what: str, status: int, message: str) -> None:
+        super().__init__(f"{what}: {message} (HTTP {status})" if status else f"{what}: {message}")
+        self.status = status
+        self.message = message
+
+
+class RetryableError(ClusterError):
+    """A retry may help."""
+
+
+class ConflictError(RetryableError):
+    """The object changed since it was read."""
+
+
+class NotFoundError(ClusterError):
+    """There is no such object, or no such kind."""
+
+
+class AlreadyExistsError(ClusterError):
+    """An object of this name is there already."""
+
+
+class RefusedError(ClusterError):
+    """The request is refused, and would be again."""
+
+    @property
+    def may_heal(self) -> bool:
+        """Whether it was refused for a state of the namespace that others change: a quota, or its deletion."""
+        return "exceeded quota" in self.message or "is being terminated" in self.message
+
+
+def from_response(what: str, method: str, status: int, body: bytes | str) -> ClusterError:
+    """The error that an HTTP answer stands for."""
+    message = _message(body)
+    match status:
+        case 404:
+            return NotFoundError(what, status, message)
+        case 409:
+            return (
+                AlreadyExistsError(what, status, message) if method == "POST" else ConflictError(what, status, message)
+            )
+        case 400 | 401 | 403 | 405 | 413 | 415 | 422:
+            return RefusedError(what, status, message)
+        case _:
+            return RetryableError(what, status, message)
+
+
+def _message(body: bytes | str) -> str:
+    text = body.decode(errors="replace") if isinstance(body, bytes) else body
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return text[:500]
+    return str(cast("dict[str, Any]", answer).get("message", text[:500])) if isinstance(answer, dict) else text[:500]

@@ -1,0 +1,201 @@
+"""What to do next for an Evaluation: a pure function of it, its children, the run it measures, progress and time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deepcoder_api.evaluation import EvaluationStatus
+from deepcoder_api.lifecycle import EvaluationProgress
+from deepcoder_api.manifest import EvaluationResource, TrainingRunResource
+from deepcoder_api.resolve import ResolvedEvaluation
+from deepcoder_operator import evaluation_objects, gates
+from deepcoder_operator.draft import ENDED, Draft
+from deepcoder_operator.endings import cannot_start, waiting_for
+from deepcoder_operator.evaluated_model import Found, Unavailable, find_model
+from deepcoder_operator.frozen import Frozen, config_map, read_frozen
+from deepcoder_operator.labels import Owner
+from deepcoder_operator.observed import Children
+from deepcoder_operator.plan import Create, Plan, Surroundings, missing, release
+from deepcoder_operator.trials import MAX_TRIES, Trial, read_trial
+
+PROGRESS_SECONDS = 5.0
+WAIT_SECONDS = 30.0
+
+EvaluationPlan = Plan[EvaluationStatus]
+
+
+@dataclass(frozen=True)
+class EvaluationFacts:
+    """What was learned about an evaluation besides its children. None: not asked, not there, or no answer."""
+
+    runtime_class_there: bool | None = None
+    progress: EvaluationProgress | None = None
+    training_run: TrainingRunResource | None = None
+
+
+@dataclass
+class Context:
+    """What every part of the plan reads, and the draft that it writes."""
+
+    evaluation: EvaluationResource
+    owner: Owner
+    children: Children
+    facts: EvaluationFacts
+    around: Surroundings
+    draft: Draft[EvaluationStatus]
+    frozen: Frozen[ResolvedEvaluation]
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """Names of Secrets, and the fields that name them."""
+        spec = self.evaluation.spec
+        named = {spec.storage.secret_name: "spec.storage.secretName", spec.model.secret_name: "spec.model.secretName"}
+        return {name: field for name, field in named.items() if name}
+
+
+def plan_evaluation(
+    evaluation: EvaluationResource, children: Children, facts: EvaluationFacts, around: Surroundings
+) -> EvaluationPlan:
+    """The next actions and the status of `evaluation`. Raises FrozenConfigError when its ConfigMap cannot be read."""
+    if evaluation.status.phase in ENDED:
+        return Plan(evaluation.status, release(children))
+    meta, spec = evaluation.metadata, evaluation.spec
+    draft = Draft(evaluation.status, meta.generation, around.now, children)
+    started = evaluation.status.start_time
+    late = gates.within_deadline(draft, started, spec.active_deadline_seconds, around.now)
+    if late is not None:
+        return late
+    frozen = _frozen(evaluation, children, facts, around)
+    if isinstance(frozen, Unavailable):
+        if frozen.failure is not None:
+            return draft.fail(frozen.failure)
+        draft.phase("Waiting", frozen.waiting, reason=frozen.reason)
+        return draft.plan(WAIT_SECONDS)
+    owner = Owner("Evaluation", meta.namespace, meta.name, meta.uid)
+    context = Context(evaluation, owner, children, facts, around, draft, frozen)
+    draft.set(model=frozen.resource.model_uri)
+    parts: tuple[Callable[[Context], EvaluationPlan | None], ...] = (
+        _fit_for_a_cluster,
+        _runtime_class,
+        _foundations,
+        _preflight,
+        _servers,
+    )
+    for part in parts:
+        plan = part(context)
+        if plan is not None:
+            return plan
+    return _evaluate(context)
+
+
+def _frozen(
+    evaluation: EvaluationResource, children: Children, facts: EvaluationFacts, around: Surroundings
+) -> Frozen[ResolvedEvaluation] | Unavailable:
+    if children.config:
+        return read_frozen(ResolvedEvaluation, children.config)
+    model = find_model(evaluation.spec.model, facts.training_run)
+    if isinstance(model, Found):
+        meta = evaluation.metadata
+        resolved = ResolvedEvaluation(
+            namespace=meta.namespace,
+            name=meta.name,
+            uid=meta.uid,
+            spec=evaluation.spec,
+            model_uri=model.uri,
+            model_name=meta.name,
+        )
+        return Frozen(resolved, around.images)
+    return model
+
+
+def _fit_for_a_cluster(context: Context) -> EvaluationPlan | None:
+    spec = context.evaluation.spec
+    uris = [(f"spec.benchmarks[{index}].uri", benchmark.uri) for index, benchmark in enumerate(spec.benchmarks)]
+    return gates.local_only(context.draft, [("spec.model.uri", spec.model.uri), *uris])
+
+
+def _runtime_class(context: Context) -> EvaluationPlan | None:
+    created, there = context.evaluation.metadata.creation_timestamp, context.facts.runtime_class_there
+    return gates.runtime_class(context.draft, context.evaluation.spec.sandbox, there, created, context.around.now)
+
+
+def _foundations(context: Context) -> EvaluationPlan | None:
+    frozen = config_map(context.owner, context.frozen.resource, context.frozen.images)
+    documents = evaluation_objects.foundations(context.owner, context.around.operator_namespace)
+    context.draft.actions += missing(context.children, [frozen, *documents])
+    return None
+
+
+def _preflight(context: Context) -> EvaluationPlan | None:
+    number = read_trial(context.children, "preflight", context.secrets, context.around.now).number
+    job = evaluation_objects.preflight_job(context.owner, context.frozen, number)
+    return gates.preflight(context.draft, context.children, context.secrets, context.around.now, job)
+
+
+def _servers(context: Context) -> EvaluationPlan | None:
+    draft, children, now = context.draft, context.children, context.around.now
+    engine = children.deployment("engine")
+    if engine is None or engine.terminating:
+        # The engine loads its model while the sandbox shows its isolation.
+        draft.actions.append(Create(evaluation_objects.engine_deployment(context.owner, context.frozen)))
+    replicas = context.evaluation.spec.sandbox.replicas
+    deployment = evaluation_objects.sandbox_deployment(context.owner, context.frozen, replicas)
+    stopped = gates.sandbox(draft, children, deployment, "Starting", now)
+    if stopped is not None or children.jobs_of("evaluator"):
+        return stopped
+    pods = [pod for pod in children.pods_of("engine") if not pod.terminating]
+    if any(pod.ready for pod in pods):
+        return None
+    if stuck := cannot_start(pods, context.secrets, now):
+        return draft.fail(stuck)
+    if waiting := waiting_for(pods):
+        return draft.wait("Starting", "EngineWaiting", waiting, PROGRESS_SECONDS)
+    draft.unstall()
+    draft.phase("Starting", "starting the engine")
+    return draft.plan()
+
+
+def _evaluate(context: Context) -> EvaluationPlan:
+    draft = context.draft
+    trial = read_trial(context.children, "evaluator", context.secrets, context.around.now)
+    match trial.state:
+        case "done" if trial.message is not None:
+            return _succeed(context, trial)
+        case "failed":
+            assert trial.failure is not None
+            return draft.fail(trial.failure)
+        case "pause":
+            cause = trial.failure.cause if trial.failure else trial.waiting
+            return draft.wait("Running", "EvaluatorRetrying", f"the evaluator is tried again: {cause}", trial.seconds)
+        case "running":
+            return _running(context, trial)
+        case _:
+            number = trial.number + 1 if trial.state == "done" else trial.number
+            if number > MAX_TRIES and trial.failure is not None:
+                return draft.fail(trial.failure)
+            draft.actions.append(Create(evaluation_objects.evaluator_job(context.owner, context.frozen, number)))
+            draft.phase("Running", "starting the evaluator")
+            return draft.plan(PROGRESS_SECONDS)
+
+
+def _running(context: Context, trial: Trial) -> EvaluationPlan:
+    draft, progress = context.draft, context.facts.progress
+    if trial.waiting:
+        return draft.wait("Running", "EvaluatorWaiting", trial.waiting, PROGRESS_SECONDS)
+    draft.unstall()
+    if progress is not None:
+        draft.set(answered=progress.answered, total=progress.total)
+    draft.phase("Running", "answering and grading", ready=True)
+    return draft.plan(PROGRESS_SECONDS)
+
+
+def _succeed(context: Context, trial: Trial) -> EvaluationPlan:
+    message = trial.message
+    assert message is not None
+    scores = list(message.scores or ())
+    first = scores[0].pass_at_1 if scores else None
+    total = context.evaluation.status.total
+    context.draft.set(scores=scores, pass_at_1=first, report=message.uri, answered=total)
+    said = ", ".join(f"{score.name}: pass@1 {score.pass_at_1:.3f} over {score.problems} problems" for score in scores)
+    return context.draft.succeed(said or "done")

@@ -1,0 +1,138 @@
+"""The gates that a run and an evaluation both pass before anything expensive starts. No I/O.
+
+Each returns a Plan when the resource must stop there for now, or for good, and None when it may go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from deepcoder_api.lifecycle import EXIT_PERMANENT, parse_termination_message
+from deepcoder_api.specification import SandboxSpec
+from deepcoder_operator.draft import Draft
+from deepcoder_operator.endings import cannot_start, waiting_for
+from deepcoder_operator.observed import Children, PodSeen
+from deepcoder_operator.plan import Create, Document, Failure, Plan, Scale, Status, missing
+from deepcoder_operator.projection import parse_time
+from deepcoder_operator.trials import read_trial
+
+# A RuntimeClass may be applied moments after the run.
+RUNTIME_CLASS_GRACE = timedelta(seconds=20)
+
+
+def within_deadline(
+    draft: Draft[Status], started: str | None, seconds: int | None, now: datetime
+) -> Plan[Status] | None:
+    """spec.activeDeadlineSeconds."""
+    begun = parse_time(started)
+    if seconds is None or begun is None or now - begun < timedelta(seconds=seconds):
+        return None
+    cause = f"spec.activeDeadlineSeconds: {seconds}: it had not finished that long after {started}"
+    return draft.fail(Failure("DeadlineExceeded", cause))
+
+
+def local_only(draft: Draft[Status], uris: Sequence[tuple[str, str | None]]) -> Plan[Status] | None:
+    """file:// means a folder of the machine where `deepcoder run` is typed; pods have none."""
+    for field, uri in uris:
+        if uri and uri.startswith("file://"):
+            allowed = "file:// is for local runs only; on a cluster use s3://, hf:// or, for a model, pvc://"
+            return draft.fail(Failure("InvalidSpec", f'{field}: "{uri}": {allowed}'))
+    return None
+
+
+def runtime_class(
+    draft: Draft[Status], sandbox: SandboxSpec, there: bool | None, created: str | None, now: datetime
+) -> Plan[Status] | None:
+    """The sandbox's RuntimeClass must be there before any pod is made. `there` None: not asked, not needed."""
+    if there is not False:
+        return None
+    name = sandbox.runtime_class_name
+    cause = (
+        f'spec.sandbox.runtimeClassName: "{name}": there is no such RuntimeClass in the cluster. `kubectl get '
+        "runtimeclass` lists what there is; with gVisor on the nodes, the chart's runtimeClass.create=true makes one "
+        "for runsc"
+    )
+    age = now - (parse_time(created) or now)
+    if age >= RUNTIME_CLASS_GRACE:
+        return draft.fail(Failure("RuntimeClassNotFound", cause))
+    return draft.wait("Pending", "RuntimeClassNotFound", cause, again_in=2.0)
+
+
+def foundations(draft: Draft[Status], children: Children, documents: list[Document]) -> None:
+    """What pods stand on is created whenever it is not there."""
+    draft.actions += missing(children, documents)
+
+
+def preflight(
+    draft: Draft[Status], children: Children, secrets: dict[str, str], now: datetime, job: Document
+) -> Plan[Status] | None:
+    """The preflight Job has ended well once. `job` is the Job of its next try."""
+    if draft.is_true("PreflightPassed"):
+        return None
+    trial = read_trial(children, "preflight", secrets, now)
+    match trial.state:
+        case "done":
+            draft.condition("PreflightPassed", "True", "Passed", "model, bucket, key and data are there")
+            draft.unstall()
+            return None
+        case "failed":
+            assert trial.failure is not None
+            draft.condition("PreflightPassed", "False", trial.failure.reason, trial.failure.cause)
+            return draft.fail(trial.failure)
+        case "pause":
+            return draft.wait("Pending", "PreflightRetrying", _again(trial.failure, "preflight"), trial.seconds)
+        case "start":
+            draft.actions.append(Create(job))
+            draft.phase("Pending", "checking model, bucket, key and data")
+            return draft.plan()
+        case "running":
+            if trial.waiting:
+                return draft.wait("Pending", "PreflightWaiting", trial.waiting, again_in=5.0)
+            draft.phase("Pending", "checking model, bucket, key and data")
+            return draft.plan()
+
+
+def sandbox(
+    draft: Draft[Status], children: Children, deployment: Document, phase: str, now: datetime
+) -> Plan[Status] | None:
+    """The grading servers are there, and one has shown from inside that it is isolated."""
+    replicas = int(deployment["spec"]["replicas"])
+    seen = children.deployment("sandbox")
+    if seen is None or seen.terminating:
+        draft.actions.append(Create(deployment))
+    elif seen.replicas != replicas:
+        draft.actions.append(Scale(seen.name, seen.uid, replicas))
+    pods = [pod for pod in children.pods_of("sandbox") if not pod.terminating]
+    if any(pod.ready for pod in pods):
+        draft.condition(
+            "IsolationVerified", "True", "CanaryPassed", "a program in the sandbox saw gVisor's kernel and no network"
+        )
+        return None
+    if failure := _not_isolated(pods):
+        draft.condition("IsolationVerified", "False", failure.reason, failure.cause)
+        return draft.fail(failure)
+    if draft.is_true("IsolationVerified"):
+        # A pod that was shown to be isolated is away; the next one must show it again before it takes work.
+        return None
+    draft.condition("IsolationVerified", "Unknown", "CanaryPending", "no sandbox pod is ready yet")
+    if stuck := cannot_start(pods, {}, now):
+        return draft.fail(stuck)
+    if waiting := waiting_for(pods):
+        return draft.wait(phase, "SandboxWaiting", waiting, again_in=5.0)
+    draft.phase(phase, "starting the sandbox and checking its isolation")
+    return draft.plan()
+
+
+def _not_isolated(pods: Sequence[PodSeen]) -> Failure | None:
+    for pod in pods:
+        for end in pod.ends:
+            message = parse_termination_message(end.message)
+            if end.exit_code == EXIT_PERMANENT and message is not None:
+                reason = message.reason or "IsolationFailed"
+                return Failure(reason, message.cause, "never", pod.name, end.container, end.exit_code)
+    return None
+
+
+def _again(failure: Failure | None, what: str) -> str:
+    return f"{what} is tried again: {failure.cause}" if failure else f"waiting to start the {what} Job"

@@ -1,0 +1,132 @@
+"""What to do next for a TrainingRun: a pure function of the run, its children, its progress and the time.
+
+Reads as a table of contents: each part below lets the run go on, or says where it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deepcoder_api.manifest import TrainingRunResource
+from deepcoder_api.resolve import ResolvedRun
+from deepcoder_operator import gates, run_objects
+from deepcoder_operator.draft import ENDED, Draft
+from deepcoder_operator.frozen import Frozen, config_map, read_frozen
+from deepcoder_operator.labels import Owner
+from deepcoder_operator.observed import Children
+from deepcoder_operator.plan import Create, Failure, Plan, Scale, Surroundings, release
+from deepcoder_operator.run_context import RunContext, RunFacts, RunPlan
+from deepcoder_operator.training import train
+from deepcoder_operator.trials import MAX_TRIES, read_trial
+
+
+def plan_run(run: TrainingRunResource, children: Children, facts: RunFacts, around: Surroundings) -> RunPlan:
+    """The next actions and the status of `run`. Raises FrozenConfigError when its ConfigMap cannot be read."""
+    if run.status.phase in ENDED:
+        return Plan(run.status, release(children))
+    context = _context(run, children, facts, around)
+    parts: tuple[Callable[[RunContext], RunPlan | None], ...] = (
+        _within_deadline,
+        _fit_for_a_cluster,
+        _runtime_class,
+        _foundations,
+        _preflight,
+        _sandbox,
+        _dataset,
+        _rollout,
+    )
+    for part in parts:
+        plan = part(context)
+        if plan is not None:
+            return plan
+    return train(context)
+
+
+def _context(run: TrainingRunResource, children: Children, facts: RunFacts, around: Surroundings) -> RunContext:
+    meta = run.metadata
+    owner = Owner("TrainingRun", meta.namespace, meta.name, meta.uid)
+    frozen = read_frozen(ResolvedRun, children.config) if children.config else Frozen(run.resolved(), around.images)
+    draft = Draft(run.status, meta.generation, around.now, children)
+    draft.set(total_steps=frozen.resource.total_steps)
+    return RunContext(run, owner, children, facts, around, draft, frozen)
+
+
+def _within_deadline(context: RunContext) -> RunPlan | None:
+    spec, created = context.run.spec, context.run.metadata.creation_timestamp
+    return gates.within_deadline(context.draft, created, spec.active_deadline_seconds, context.around.now)
+
+
+def _fit_for_a_cluster(context: RunContext) -> RunPlan | None:
+    spec = context.run.spec
+    sources = [(f"spec.data.sources[{index}].uri", source.uri) for index, source in enumerate(spec.data.sources)]
+    return gates.local_only(context.draft, [("spec.model.uri", spec.model.uri), *sources])
+
+
+def _runtime_class(context: RunContext) -> RunPlan | None:
+    created, there = context.run.metadata.creation_timestamp, context.facts.runtime_class_there
+    return gates.runtime_class(context.draft, context.run.spec.sandbox, there, created, context.around.now)
+
+
+def _foundations(context: RunContext) -> RunPlan | None:
+    frozen = config_map(context.owner, context.frozen.resource, context.frozen.images)
+    documents = run_objects.foundations(context.owner, context.around.operator_namespace)
+    gates.foundations(context.draft, context.children, [frozen, *documents])
+    return None
+
+
+def _preflight(context: RunContext) -> RunPlan | None:
+    number = read_trial(context.children, "preflight", context.secrets, context.around.now).number
+    job = run_objects.preflight_job(context.owner, context.frozen, number)
+    return gates.preflight(context.draft, context.children, context.secrets, context.around.now, job)
+
+
+def _sandbox(context: RunContext) -> RunPlan | None:
+    replicas = context.run.spec.sandbox.replicas
+    deployment = run_objects.sandbox_deployment(context.owner, context.frozen, replicas)
+    phase = "Preparing" if context.run.status.dataset is None else context.run.status.phase
+    return gates.sandbox(context.draft, context.children, deployment, phase, context.around.now)
+
+
+def _dataset(context: RunContext) -> RunPlan | None:
+    draft, status = context.draft, context.run.status
+    if status.dataset is not None:
+        return None
+    trial = read_trial(context.children, "prepare", context.secrets, context.around.now)
+    match trial.state:
+        case "done" if trial.message is not None and trial.message.uri:
+            draft.set(dataset=trial.message.uri)
+            draft.condition("DatasetReady", "True", "Prepared", trial.message.cause or trial.message.uri)
+            draft.unstall()
+            draft.phase("Starting", "starting rollout and trainer")
+            return draft.plan(again_in=0.0)
+        case "failed":
+            assert trial.failure is not None
+            draft.condition("DatasetReady", "False", trial.failure.reason, trial.failure.cause)
+            return draft.fail(trial.failure)
+        case "pause":
+            cause = trial.failure.cause if trial.failure else trial.waiting
+            return draft.wait("Preparing", "PrepareRetrying", f"prepare is tried again: {cause}", trial.seconds)
+        case "running":
+            if trial.waiting:
+                return draft.wait("Preparing", "PrepareWaiting", trial.waiting, again_in=5.0)
+            draft.unstall()
+            draft.phase("Preparing", "reading and checking the problems")
+            return draft.plan()
+        case _:
+            # Also for a Job that is done while its pod, and the place of the dataset with it, is gone.
+            number = trial.number + 1 if trial.state == "done" else trial.number
+            if number > MAX_TRIES:
+                return draft.fail(Failure("PrepareFailed", "no prepare Job has said where the dataset lies"))
+            draft.actions.append(Create(run_objects.prepare_job(context.owner, context.frozen, number)))
+            draft.phase("Preparing", "reading and checking the problems")
+            return draft.plan()
+
+
+def _rollout(context: RunContext) -> RunPlan | None:
+    draft, wanted = context.draft, context.run.spec.rollout.replicas
+    seen = context.children.deployment("rollout")
+    if seen is None or seen.terminating:
+        draft.actions.append(Create(run_objects.rollout_deployment(context.owner, context.frozen, wanted)))
+    elif seen.replicas != wanted:
+        draft.actions.append(Scale(seen.name, seen.uid, wanted))
+    return None

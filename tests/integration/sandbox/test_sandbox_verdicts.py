@@ -1,0 +1,152 @@
+"""Each verdict, for each kind of test, through a real server."""
+
+from __future__ import annotations
+
+import pytest
+
+from deepcoder_api.grading import Limits, Verdict
+from deepcoder_api.problems import AssertionTest, FunctionTest, StdinTest, TestSuite
+
+STDIN_PROGRAMS = {
+    "print(2 * int(input()))": Verdict.ACCEPTED,
+    "import sys\nfor line in sys.stdin: print(2 * int(line))": Verdict.ACCEPTED,
+    "print(int(open(0).read()) * 2)": Verdict.ACCEPTED,
+    "import os\nn = int(os.read(0, 100))\nos.write(1, str(2 * n).encode())": Verdict.ACCEPTED,
+    "if __name__ == '__main__':\n    print(2 * int(input()), '  ')\n    print()": Verdict.ACCEPTED,
+    "print(2 * int(input()))\nraise SystemExit": Verdict.ACCEPTED,
+    "import atexit\nn = int(input())\natexit.register(lambda: print(2 * n))": Verdict.ACCEPTED,
+    "import threading\nn = int(input())\nthreading.Thread(target=lambda: print(2 * n)).start()": Verdict.ACCEPTED,
+    "import sys\nsys.setrecursionlimit(20000)\ndef f(n): return 0 if n == 0 else 1 + f(n - 1)\n"
+    "print(f(10000) - 10000 + 2 * int(input()))": Verdict.ACCEPTED,
+    "open('a.txt', 'w').write(input())\nprint(2 * int(open('a.txt').read()))": Verdict.ACCEPTED,
+    "print(3 * int(input()))": Verdict.WRONG_ANSWER,
+    "pass": Verdict.WRONG_ANSWER,
+    "print(2 * int(input()))\nraise SystemExit(1)": Verdict.RUNTIME_ERROR,
+    "print(2 * int(input()))\nraise ValueError('no')": Verdict.RUNTIME_ERROR,
+    "def": Verdict.RUNTIME_ERROR,
+    "import ctypes\nctypes.string_at(0)": Verdict.RUNTIME_ERROR,
+    "while True: pass": Verdict.TIME_LIMIT,
+    "import time\ntime.sleep(100)": Verdict.TIME_LIMIT,
+    "x = [0] * 10**9": Verdict.MEMORY_LIMIT,
+    "while True: print('y' * 1000)": Verdict.OUTPUT_LIMIT,
+    "   \n": Verdict.NO_PROGRAM,
+}
+
+FUNCTION_PROGRAMS = {
+    "def f(x): return [x, x]": Verdict.ACCEPTED,
+    "def f(x): return (x, float(x))": Verdict.ACCEPTED,
+    "def f(x):\n    print('noise' * 1000)\n    return [x, x]": Verdict.ACCEPTED,
+    "from numpy import int64\ndef f(x): return [int64(x), x]": Verdict.ACCEPTED,
+    "def f(x): return [x, True]": Verdict.WRONG_ANSWER,
+    "def f(x): return [x, str(x)]": Verdict.WRONG_ANSWER,
+    "def f(x): return (y for y in [x, x])": Verdict.WRONG_ANSWER,
+    "def f(x): return None": Verdict.WRONG_ANSWER,
+    "def f(x): raise KeyError(x)": Verdict.RUNTIME_ERROR,
+    "def f(x): exit(0)": Verdict.RUNTIME_ERROR,
+    "def g(x): return [x, x]": Verdict.RUNTIME_ERROR,
+    "raise ValueError": Verdict.RUNTIME_ERROR,
+    "import os\nos._exit(0)": Verdict.RUNTIME_ERROR,
+    "def f(x):\n    while True: pass": Verdict.TIME_LIMIT,
+    "while True: pass": Verdict.TIME_LIMIT,
+    "def f(x): return bytearray(10**9)": Verdict.MEMORY_LIMIT,
+    "def f(x): return 'y' * 10**7": Verdict.OUTPUT_LIMIT,
+}
+
+ASSERTION_PROGRAMS = {
+    "def f(x): return (x, {x})": Verdict.ACCEPTED,
+    "def f(x): return [x, {x}]": Verdict.WRONG_ANSWER,
+    "def f(x): return (x, [x])": Verdict.WRONG_ANSWER,
+    "def f(x): raise KeyError(x)": Verdict.RUNTIME_ERROR,
+    "def f(x): raise AssertionError": Verdict.RUNTIME_ERROR,
+    "import os\ndef f(x): os._exit(0)": Verdict.RUNTIME_ERROR,
+    "def f(x):\n    while True: pass": Verdict.TIME_LIMIT,
+    "def f(x): return bytearray(10**9)": Verdict.MEMORY_LIMIT,
+    "def f(x): return 'y' * 10**7": Verdict.OUTPUT_LIMIT,
+}
+
+
+@pytest.mark.parametrize(("program", "verdict"), STDIN_PROGRAMS.items())
+async def test_stdin_program_gets_its_verdict(grade, doubling, program, verdict):
+    """A program on standard input is judged by what it prints, its exit status and what it uses."""
+    result = await grade(doubling, program)
+    assert result.verdict is verdict, result
+
+
+@pytest.mark.parametrize(("program", "verdict"), FUNCTION_PROGRAMS.items())
+async def test_function_program_gets_its_verdict(grade, program, verdict):
+    """A called program is judged by the JSON value it returns; printing does not matter."""
+    suite = TestSuite(entry_point="f", tests=tuple(FunctionTest(arguments=[n], expected=[n, n]) for n in (3, 1)))
+    result = await grade(suite, program)
+    assert result.verdict is verdict, result
+
+
+@pytest.mark.parametrize(("program", "verdict"), ASSERTION_PROGRAMS.items())
+async def test_asserted_program_gets_its_verdict(grade, program, verdict):
+    """Assertion code sees returned values with their Python types; exceptions are the program's own."""
+    code = "def check(candidate):\n    for n in range(3):\n        assert candidate(n) == (n, {n})\n"
+    result = await grade(TestSuite(entry_point="f", tests=(AssertionTest(code=code),)), program)
+    assert result.verdict is verdict, result
+
+
+async def test_method_of_a_class_is_called(grade):
+    """`Solution.f` is called on a new object."""
+    suite = TestSuite(entry_point="Solution.f", tests=(FunctionTest(arguments=[2, 3], expected=5),))
+    assert (await grade(suite, "class Solution:\n    def f(self, a, b): return a + b")).accepted
+
+
+async def test_raised_exception_reaches_the_assertion_code_as_its_builtin_type(grade):
+    """Assertion code that expects a ValueError sees one, also for the program's own subclass."""
+    code = (
+        "def check(candidate):\n    try:\n        candidate(1)\n    except ValueError as error:\n"
+        "        assert str(error) == 'odd'\n        return\n    assert False\n"
+    )
+    program = "class Odd(ValueError): pass\ndef f(x): raise Odd('odd')"
+    assert (await grade(TestSuite(entry_point="f", tests=(AssertionTest(code=code),)), program)).accepted
+
+
+async def test_all_tests_are_run_when_asked(grade):
+    """Without stop_on_first_failure every test has a result, also after one that ended the program's process."""
+    tests = tuple(FunctionTest(arguments=[n], expected=n) for n in range(5))
+    program = "import os\ndef f(x):\n    if x == 1: os._exit(0)\n    if x == 2: return 0\n    return x"
+    result = await grade(TestSuite(entry_point="f", tests=tests), program, stop_on_first_failure=False)
+    verdicts = [test.verdict.value for test in result.tests]
+    assert verdicts == ["accepted", "runtime_error", "wrong_answer", "accepted", "accepted"]
+    assert result.verdict is Verdict.RUNTIME_ERROR
+    assert result.tests_total == 5
+
+
+async def test_tests_after_the_first_failure_are_not_run(grade, doubling):
+    """By default the first failure ends the grade; the total is still told."""
+    result = await grade(doubling, "print(14)")
+    assert [test.verdict.value for test in result.tests] == ["accepted", "wrong_answer"]
+    assert result.tests_total == 3
+
+
+async def test_result_tells_what_was_used(grade, doubling):
+    """Wall and CPU seconds and peak memory come back, and the end of stderr for a runtime error."""
+    program = "import sys, time\nx = b'1' * 50_000_000\nt = time.time()\nwhile time.time() - t < 0.3: pass\n1 / 0"
+    (test,) = (await grade(doubling, program)).tests
+    assert 0.3 <= test.wall_seconds < 4
+    assert 0.1 <= test.cpu_seconds < 2
+    assert 50 <= test.memory_mib < 150
+    assert test.detail == "ZeroDivisionError: division by zero"
+
+
+async def test_cpu_time_is_bound_like_wall_time(grade):
+    """Two busy processes that end within the wall clock but use more CPU than allowed are over the time limit."""
+    program = (
+        "import os, time\nos.fork()\nt = time.process_time()\nwhile time.process_time() - t < 0.8: pass\n"
+        "try: os.wait()\nexcept ChildProcessError: os._exit(0)\nprint(14)"
+    )
+    suite = TestSuite(tests=(StdinTest(input="", output="14"),))
+    limits = Limits(timeout_seconds=1.4, memory_mib=256)
+    result = await grade(suite, program, limits)
+    assert result.verdict is Verdict.TIME_LIMIT, result
+
+
+async def test_large_input_and_output_pass(grade):
+    """Megabytes of input and output go through the pipes whole."""
+    text = "\n".join(str(n) for n in range(100_000))
+    suite = TestSuite(tests=(StdinTest(input=text, output=text),))
+    result = await grade(suite, "import sys\nsys.stdout.write(sys.stdin.read())", Limits(output_mib=4))
+    assert result.accepted, result

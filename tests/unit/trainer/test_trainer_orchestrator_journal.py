@@ -1,0 +1,36 @@
+"""The journal's file."""
+
+from __future__ import annotations
+
+import io
+
+import pyarrow.parquet as pq
+import pytest
+
+from deepcoder_api.artifacts import SAMPLE_COLUMNS
+from deepcoder_api.grading import Verdict
+from deepcoder_trainer.orchestrator.failures import RunChanged
+from deepcoder_trainer.orchestrator.journal import from_parquet, to_parquet
+from tests.orchestrator_builders import sample
+
+
+def test_a_batch_comes_back_as_it_was_written() -> None:
+    """Every field of every sample, in order: text with any character, verdicts, float32 values, exact advantages."""
+    batch = [
+        sample(),
+        sample(group=1, epoch=3, answer="ünïcode \x00 \U0001f600", verdict=Verdict.NO_PROGRAM, test_verdicts=()),
+        sample(group=1, finish_reason="length", reward=0.0, advantage=-1 / 3, verdict=Verdict.TIME_LIMIT),
+    ]
+    assert from_parquet(to_parquet(batch)) == batch
+
+
+def test_the_columns_are_those_that_the_storage_layout_names() -> None:
+    """Columns of samples first, then group, advantage and epoch."""
+    names = pq.read_schema(io.BytesIO(to_parquet([sample()]))).names
+    assert tuple(names) == (*SAMPLE_COLUMNS, "group", "advantage", "epoch")
+
+
+def test_something_else_in_its_place_is_refused() -> None:
+    """Bytes that are no parquet file are a failure that another attempt would meet again."""
+    with pytest.raises(RunChanged, match="no journal file"):
+        from_parquet(b"not parquet")

@@ -1,0 +1,264 @@
+"""`python -m deepcoder_trainer.launch`: one trainer pod. torchrun over its ranks and, on index 0, the orchestrator.
+
+Watches both: when one ends the other is ended in bounded time, and what ended first is told in the termination message.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import os
+import re
+import signal
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import structlog
+
+from deepcoder_api.lifecycle import EXIT_PERMANENT, TerminationMessage, parse_termination_message
+from deepcoder_api.resolve import ResolvedRun
+from deepcoder_data.termination import configure_logging, finish
+from deepcoder_trainer.rank_protocol import RankFailure
+
+MASTER_PORT = 29500
+START_SECONDS = 300.0
+# An end that one side has told the other of: how long the other may take to leave by itself.
+FOLLOW_SECONDS = 30.0
+# Asked to stop: the orchestrator may leave a checkpoint in this time. The pod's grace is 60 s.
+STOP_SECONDS = 50.0
+KILL_SECONDS = 5.0
+TAIL_LINES = 40
+PR_SET_PDEATHSIG = 1
+log = structlog.get_logger("launch")
+
+
+@dataclass(eq=False)
+class Child:
+    """A process of ours in a group of its own, and the last lines it wrote to standard error."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    ended: asyncio.Task[int]
+    reader: asyncio.Task[None]
+    tail: deque[str]
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal the process alone; it is the one that knows how to end its own children."""
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+
+    async def end(self, patience_seconds: float) -> int:
+        """Wait for its end, then ask, then force. Returns the exit code, negative for a signal."""
+        for number, seconds in ((None, patience_seconds), (signal.SIGTERM, FOLLOW_SECONDS), (None, 0.0)):
+            if number is not None:
+                self.send(number)
+            await asyncio.wait({self.ended}, timeout=seconds)
+            if self.ended.done():
+                break
+        else:
+            log.warning("ended by force", process=self.name)
+            _kill_group(self.process.pid)
+        code = await self.ended
+        _kill_group(self.process.pid)  # whatever it left behind
+        await asyncio.wait({self.reader}, timeout=1.0)
+        return code
+
+
+def ranks_command(run: ResolvedRun, arguments: argparse.Namespace) -> list[str]:
+    """torchrun over this pod's ranks: one a GPU, or one on CPU."""
+    trainer = run.spec.trainer
+    if trainer.replicas == 1:
+        rendezvous = ["--standalone"]  # picks free ports: several local runs do not meet
+        orchestrator = f"http://127.0.0.1:{arguments.port}"
+    else:
+        rendezvous = [
+            *("--nnodes", str(trainer.replicas), "--node-rank", str(arguments.replica_index)),
+            *("--master-addr", arguments.master_address, "--master-port", str(MASTER_PORT)),
+        ]
+        host = "127.0.0.1" if arguments.replica_index == 0 else arguments.master_address
+        orchestrator = f"http://{host}:{arguments.port}"
+    return [
+        *(sys.executable, "-m", "torch.distributed.run", *rendezvous),
+        *("--nproc-per-node", str(max(1, trainer.gpus_per_replica)), "--max-restarts", "0"),
+        *("-m", "deepcoder_trainer.ranks", "--orchestrator", orchestrator, "--attempt", str(arguments.attempt)),
+    ]
+
+
+def orchestrator_command(arguments: argparse.Namespace) -> list[str]:
+    """The orchestrator of this attempt."""
+    return [
+        *(sys.executable, "-m", "deepcoder_trainer.orchestrator", "--attempt", str(arguments.attempt)),
+        *("--dataset", arguments.dataset, "--sandbox", arguments.sandbox, "--model-dir", str(arguments.model_dir)),
+        *("--port", str(arguments.port), "--work-dir", str(arguments.work_dir)),
+    ]
+
+
+def rank_exit(tail: str) -> str:
+    """What torchrun's report says of the rank that failed first, for people; empty when it says nothing."""
+    root = re.search(r"Root Cause.*?rank\s*:\s*(\d+).*?exitcode\s*:\s*(-?\d+)", tail, re.DOTALL)
+    if root is None:
+        return ""
+    rank, code = root.groups()
+    cause = " (killed: out of memory?)" if code == "-9" else ""
+    return f"rank {rank} ended with exit code {code}{cause}"
+
+
+def ending(code: int, message: TerminationMessage | None, ranks_tail: str, what: str) -> TerminationMessage:
+    """The pod's termination message, from what the process that counts left and its exit code."""
+    if message is not None:
+        return message
+    if code == 0:
+        return TerminationMessage(outcome="done", reason="Completed")
+    cause = rank_exit(ranks_tail) or f"{what} ended with exit code {code} and left no message"
+    outcome = "permanent" if code == EXIT_PERMANENT else "retryable"
+    return TerminationMessage(outcome=outcome, reason="ProcessEnded", cause=cause)
+
+
+class Pod:
+    """The processes of one trainer pod."""
+
+    def __init__(self, run: ResolvedRun, arguments: argparse.Namespace) -> None:
+        self._run = run
+        self._arguments = arguments
+        self._message_file = Path(arguments.work_dir) / "orchestrator.end"
+        self._stop = asyncio.Event()
+
+    async def live(self) -> TerminationMessage:
+        """Start everything, wait for an end, and say what it was."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        orchestrator = await self._start_orchestrator() if self._arguments.replica_index == 0 else None
+        if orchestrator is not None and not await self._serves(orchestrator):
+            return await self._end_without_ranks(orchestrator)
+        ranks = await _start("ranks", ranks_command(self._run, self._arguments), {}, signal.SIGTERM)
+        stopping = asyncio.create_task(self._stop.wait())
+        ends = {ranks.ended, stopping} | ({orchestrator.ended} if orchestrator else set())
+        await asyncio.wait(ends, return_when="FIRST_COMPLETED")
+        stopping.cancel()
+        if orchestrator is None:
+            return await self._end_of_follower(ranks)
+        return await self._end_of_leader(orchestrator, ranks)
+
+    async def _end_of_leader(self, orchestrator: Child, ranks: Child) -> TerminationMessage:
+        if self._stop.is_set():
+            orchestrator.send(signal.SIGTERM)
+            await asyncio.wait({orchestrator.ended}, timeout=STOP_SECONDS)
+        elif ranks.ended.done() and not orchestrator.ended.done():
+            await self._tell_of_ranks(ranks)
+        code = await orchestrator.end(0.0 if self._stop.is_set() else FOLLOW_SECONDS)
+        await ranks.end(KILL_SECONDS if self._stop.is_set() or code else FOLLOW_SECONDS)
+        return ending(code, self._message(), "\n".join(ranks.tail), "the orchestrator")
+
+    async def _end_of_follower(self, ranks: Child) -> TerminationMessage:
+        # The ranks leave when the orchestrator, on another pod, lets them.
+        code = await ranks.end(STOP_SECONDS)
+        return ending(code, None, "\n".join(ranks.tail), "torchrun")
+
+    async def _end_without_ranks(self, orchestrator: Child) -> TerminationMessage:
+        code = await orchestrator.end(0.0)
+        return ending(code or 1, self._message(), "", "the orchestrator")
+
+    async def _start_orchestrator(self) -> Child:
+        self._message_file.parent.mkdir(parents=True, exist_ok=True)
+        self._message_file.unlink(missing_ok=True)
+        environment = {"TERMINATION_LOG": str(self._message_file)}
+        return await _start("orchestrator", orchestrator_command(self._arguments), environment, signal.SIGKILL)
+
+    async def _serves(self, orchestrator: Child) -> bool:
+        """Whether it answers before its end, the stop, or the deadline."""
+        deadline = time.monotonic() + START_SECONDS
+        async with httpx.AsyncClient(trust_env=False, timeout=5.0) as client:
+            while time.monotonic() < deadline and not orchestrator.ended.done() and not self._stop.is_set():
+                try:
+                    if (await client.get(f"{self._own_url}/healthz")).status_code == 200:
+                        return True
+                except httpx.HTTPError:
+                    pass  # not listening yet
+                await asyncio.wait({orchestrator.ended}, timeout=0.1)
+        return False
+
+    async def _tell_of_ranks(self, ranks: Child) -> None:
+        """The ranks ended without a word, or after one: the first word counts with the orchestrator."""
+        said = rank_exit("\n".join(ranks.tail))
+        cause = said or f"the ranks ended with exit code {ranks.ended.result()} before the run was done"
+        failure = RankFailure(rank=0, cause=cause)
+        async with httpx.AsyncClient(trust_env=False, timeout=10.0) as client:
+            try:
+                await client.post(f"{self._own_url}/v1/ranks/failures", content=failure.model_dump_json())
+            except httpx.HTTPError as error:
+                log.warning("the orchestrator could not be told", error=repr(error))
+
+    @property
+    def _own_url(self) -> str:
+        return f"http://127.0.0.1:{self._arguments.port}"
+
+    def _message(self) -> TerminationMessage | None:
+        try:
+            return parse_termination_message(self._message_file.read_text())
+        except FileNotFoundError:
+            return None
+
+
+async def _start(name: str, command: list[str], environment: dict[str, str], when_we_die: signal.Signals) -> Child:
+    """Start a child that does not outlive us; its standard error passes through and its last lines are kept."""
+    # A pipe of our own: asyncio's would make the wait for the child a wait for all that inherited its standard error.
+    read_end, write_end = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env={**os.environ, **environment},
+        stderr=write_end,
+        start_new_session=True,
+        preexec_fn=lambda: ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, when_we_die),
+    )
+    os.close(write_end)
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    reader = asyncio.create_task(_pass_through(read_end, tail))
+    log.info("started", process=name, pid=process.pid, command=command)
+    return Child(name, process, asyncio.create_task(process.wait()), reader, tail)
+
+
+async def _pass_through(read_end: int, tail: deque[str]) -> None:
+    stream = asyncio.StreamReader(limit=1 << 20)
+    with os.fdopen(read_end, "rb") as pipe:
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
+        while chunk := await stream.read(1 << 16):
+            sys.stderr.buffer.write(chunk)
+            sys.stderr.flush()
+            tail.extend(chunk.decode(errors="replace").splitlines())
+
+
+def _kill_group(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m deepcoder_trainer.launch", description=__doc__)
+    parser.add_argument("--attempt", type=int, required=True, help="life of the trainer pods, counted from 1")
+    parser.add_argument("--dataset", required=True, help="URI of the prepared dataset")
+    parser.add_argument("--sandbox", required=True, help="URL of the grading servers")
+    parser.add_argument("--model-dir", type=Path, required=True, help="folder of the base model")
+    parser.add_argument("--work-dir", type=Path, required=True, help="a folder for batches and checkpoints")
+    parser.add_argument("--port", type=int, default=8700, help="the orchestrator's port")
+    parser.add_argument("--replica-index", type=int, default=0, help="index of this pod; 0 holds the orchestrator")
+    parser.add_argument("--master-address", default="127.0.0.1", help="address of pod 0")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the pod to its end."""
+    configure_logging()
+    arguments = _arguments()
+    run = ResolvedRun.model_validate_json(Path(os.environ["DEEPCODER_CONFIG"]).read_text())
+    finish(asyncio.run(Pod(run, arguments).live()))
+
+
+if __name__ == "__main__":
+    main()

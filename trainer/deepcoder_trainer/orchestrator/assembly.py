@@ -1,0 +1,114 @@
+"""How an orchestrator is put together from its configuration: the one place that knows all its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from deepcoder_api.artifacts import RunPaths
+from deepcoder_api.problems import Problem
+from deepcoder_api.resolve import ResolvedRun
+from deepcoder_data.store import ObjectStore
+from deepcoder_sandbox.client import SandboxClient
+from deepcoder_trainer.orchestrator.application import Routes
+from deepcoder_trainer.orchestrator.checkpoints import Checkpoints, Committed
+from deepcoder_trainer.orchestrator.generation import Generator
+from deepcoder_trainer.orchestrator.grading import Grader
+from deepcoder_trainer.orchestrator.journal import Journal
+from deepcoder_trainer.orchestrator.metrics import RunMetrics
+from deepcoder_trainer.orchestrator.progress import RunProgress
+from deepcoder_trainer.orchestrator.prompts import PromptRenderer
+from deepcoder_trainer.orchestrator.rank_channel import RankChannel
+from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
+from deepcoder_trainer.orchestrator.sampling import Sampler
+from deepcoder_trainer.orchestrator.step_loop import StepLoop, batch_file
+from deepcoder_trainer.orchestrator.weights import KEPT_VERSIONS, WeightPublisher
+
+SHARED_MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True)
+class Given:
+    """What an orchestrator is started with."""
+
+    run: ResolvedRun
+    attempt: int
+    dataset: str
+    model_dir: Path
+    work_dir: Path
+
+
+@dataclass(frozen=True)
+class Orchestrator:
+    """The assembled parts that the process drives."""
+
+    loop: StepLoop
+    routes: Routes
+    registry: RolloutRegistry
+    ranks: RankChannel
+    weights: WeightPublisher
+
+
+def assemble(
+    given: Given, *, problems: Mapping[str, Problem], store: ObjectStore, client: httpx.AsyncClient,
+    sandbox: SandboxClient, stop: asyncio.Event,
+) -> Orchestrator:  # fmt: skip
+    """All parts of one attempt. Must run in the event loop that will drive them."""
+    run, attempt = given.run, given.attempt
+    batches = given.work_dir / "batches"
+    shutil.rmtree(batches, ignore_errors=True)
+    batches.mkdir(parents=True)
+    paths = RunPaths(run.spec.storage.uri, run.namespace, run.name, run.uid)
+    metrics, progress = RunMetrics(), RunProgress(attempt, run.total_steps)
+    ranks, registry = RankChannel(), RolloutRegistry(Policy(attempt, 0), time.monotonic)
+    journal = Journal(store, paths)
+    weights = WeightPublisher(
+        attempt=attempt, folder=weights_folder(given), ranks=ranks, registry=registry, client=client,
+        received=metrics.weights_received, refused=metrics.weight_failures.inc,
+    )  # fmt: skip
+
+    def committed(checkpoint: Committed) -> None:
+        progress.committed(checkpoint)
+        metrics.checkpoint_committed(checkpoint)
+
+    checkpoints = Checkpoints(
+        store=store, paths=paths, journal=journal, ranks=ranks, attempt=attempt,
+        folder=given.work_dir / "checkpoints", keep_last=run.spec.checkpoint.keep_last, committed=committed,
+    )  # fmt: skip
+    sampler = Sampler(
+        problems=problems,
+        prompt_of=PromptRenderer(given.model_dir),
+        generator=Generator(registry, client),
+        grader=Grader(sandbox, run.spec.sandbox.limits),
+        algorithm=run.algorithm,
+        metrics=metrics,
+    )
+    loop = StepLoop(
+        run=run, attempt=attempt, dataset=given.dataset, model_dir=given.model_dir, batches=batches,
+        problem_ids=list(problems), sampler=sampler, ranks=ranks, weights=weights, journal=journal,
+        checkpoints=checkpoints, progress=progress, metrics=metrics, stop=stop,
+    )  # fmt: skip
+
+    def batch_at_hand(step: int) -> Path | None:
+        file = batch_file(batches, step)
+        return file if file.exists() else None
+
+    routes = Routes(attempt, ranks, registry, weights, progress, metrics, batch_at_hand)
+    return Orchestrator(loop, routes, registry, ranks, weights)
+
+
+def weights_folder(given: Given) -> Path:
+    """Where published weights lie: in shared memory where two versions fit twice over, else in the work folder."""
+    needed = 2 * KEPT_VERSIONS * sum(file.stat().st_size for file in given.model_dir.glob("*.safetensors"))
+    if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > needed:
+        folder = SHARED_MEMORY / f"deepcoder-weights-{given.run.uid[:8]}-{given.attempt}"
+    else:
+        folder = given.work_dir / "weights"
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder

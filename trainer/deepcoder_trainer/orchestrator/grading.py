@@ -1,0 +1,63 @@
+"""Answers into rewards: the program is taken out, run in a sandbox, and worth 1 only when every test accepts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deepcoder_api.grading import MAX_PROGRAM_CHARACTERS, Limits, Verdict
+from deepcoder_api.problems import Problem, test_suite
+from deepcoder_api.specification import SandboxLimits
+from deepcoder_sandbox.client import GradeRefusedError, GradeUnavailableError, SandboxClient
+from deepcoder_sandbox.extraction import assemble_program
+from deepcoder_trainer.orchestrator.failures import GradingFailed, RequestRefused
+
+# The queue before the sandbox may be as long as a step: the deadline is for a sandbox that does nothing at all.
+GRADE_SECONDS = 3600.0
+IN_FLIGHT_PER_REPLICA = 64
+
+
+@dataclass(frozen=True)
+class Graded:
+    """What an answer came to."""
+
+    verdict: Verdict
+    test_verdicts: tuple[Verdict, ...]
+    reward: float
+
+
+class Grader:
+    """Grades answers on the sandbox servers."""
+
+    def __init__(self, client: SandboxClient, limits: SandboxLimits, deadline_seconds: float = GRADE_SECONDS) -> None:
+        self._client = client
+        self._limits = Limits(
+            timeout_seconds=limits.timeout_seconds,
+            memory_mib=limits.memory_mib,
+            output_mib=limits.output_mib,
+            processes=limits.processes,
+        )
+        self._deadline_seconds = deadline_seconds
+
+    async def grade(self, problem: Problem, answer: str, id: str) -> Graded:
+        """The grade of `answer`. An answer without a program, or with one too long to be run, has none.
+
+        Raises GradingFailed when no server gave a grade in time: never a wrong grade in place of none.
+        """
+        program = assemble_program(problem, answer)
+        if program is None or len(program) > MAX_PROGRAM_CHARACTERS:
+            return Graded(Verdict.NO_PROGRAM, (), 0.0)
+        try:
+            result = await self._client.grade(
+                test_suite(problem),
+                program,
+                id=id,
+                limits=self._limits,
+                deadline_seconds=self._deadline_seconds,
+            )
+        except GradeUnavailableError as error:
+            raise GradingFailed(str(error)) from error
+        except GradeRefusedError as error:
+            raise RequestRefused(f"the sandbox refuses {id}: {error}") from error
+        if result.verdict is Verdict.INTERNAL_ERROR:
+            raise GradingFailed(f"{id}: the grader failed by itself: {result.detail}")
+        return Graded(result.verdict, tuple(test.verdict for test in result.tests), float(result.accepted))

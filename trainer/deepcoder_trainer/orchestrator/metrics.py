@@ -1,0 +1,119 @@
+"""What an orchestrator tells Prometheus, each name with its unit, and the figures of a batch. No I/O."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from deepcoder_api.rollout import WeightReceipt
+from deepcoder_trainer.algorithm.advantages import equal_groups
+from deepcoder_trainer.orchestrator.checkpoints import Committed
+from deepcoder_trainer.samples import Sample
+
+TOKEN_BUCKETS = [2**power for power in range(4, 18)]
+# Name in a rank's results, our name, what it is.
+TRAINING = (
+    ("loss", "loss", "Policy loss of the last step"),
+    ("gradient_norm", "gradient_norm", "Norm of the gradient before it is clipped"),
+    ("clip_fraction_low", "clip_low_ratio", "Share of tokens whose probability ratio was clipped from below"),
+    ("clip_fraction_high", "clip_high_ratio", "Share of tokens whose probability ratio was clipped from above"),
+    ("sampler_kl", "sampler_kl_nats", "KL of the sampler from the trainer, by token: the numerical gap"),
+    ("learning_rate", "learning_rate", "Learning rate of the last step"),
+    ("entropy", "entropy_nats", "Mean entropy of the policy by token"),
+)
+
+
+@dataclass(frozen=True)
+class BatchFigures:
+    """What a graded batch looks like. `reward` and `truncated` are means over samples."""
+
+    samples: int
+    reward: float
+    truncated: float
+    answer_tokens: int
+    groups_without_signal: int
+    verdicts: dict[str, int]
+
+
+def batch_figures(samples: Sequence[Sample]) -> BatchFigures:
+    """The figures of a batch of at least one sample."""
+    rewards = [sample.reward for sample in samples]
+    return BatchFigures(
+        samples=len(samples),
+        reward=sum(rewards) / len(samples),
+        truncated=sum(sample.truncated for sample in samples) / len(samples),
+        answer_tokens=sum(len(sample.answer_ids) for sample in samples),
+        groups_without_signal=equal_groups(rewards, [sample.group for sample in samples]),
+        verdicts=dict(Tally(sample.verdict.value for sample in samples)),
+    )
+
+
+class RunMetrics:
+    """The metrics of one orchestrator, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.step = self._gauge("step", "Steps done")
+        self.policy_version = self._gauge("policy_version", "Version of the weights")
+        self.reward = self._gauge("reward_ratio", "Mean reward of the last step")
+        self.truncated = self._gauge("truncated_ratio", "Share of the last step's answers cut at the limit")
+        self.tokens_per_second = self._gauge("response_tokens_per_second", "Response tokens a second, whole step")
+        self.rollouts_ready = self._gauge("rollouts_ready", "Rollout servers that hold the current weights")
+        self.generating = self._gauge("answers_generating", "Answers asked of rollout servers and not there yet")
+        self.grading = self._gauge("answers_grading", "Answers with the sandboxes")
+        self.rank_commands = self._gauge("rank_commands_waiting", "Commands that the ranks have not finished")
+        self.checkpoint_step = self._gauge("checkpoint_step", "Step of the newest committed checkpoint")
+        self.checkpoint_seconds = self._gauge("checkpoint_seconds", "Seconds that the newest checkpoint took")
+        self.training = {name: self._gauge(ours, text) for name, ours, text in TRAINING}
+        self.response_tokens = Histogram(
+            "deepcoder_response_tokens", "Tokens of an answer", buckets=TOKEN_BUCKETS, registry=self.registry
+        )
+        self.part_seconds = self._gauge("step_part_seconds", "Seconds by part of the last step", "part")
+        self.part_seconds_sum = self._counter("step_part_seconds_sum", "Seconds by part of all steps", "part")
+        self.verdicts = self._counter("verdicts", "Graded answers by verdict", "verdict")
+        self.groups_without_signal = self._counter("groups_without_signal", "Groups whose rewards were all equal")
+        self.weight_bytes = self._counter("weight_sync_bytes", "Bytes of weights that rollout servers took over")
+        self.weight_seconds = self._counter("weight_sync_seconds", "Seconds of weight take-overs", "part")
+        self.weight_failures = self._counter("weight_sync_failures", "Weight orders that a server did not carry out")
+
+    def weights_received(self, receipt: WeightReceipt) -> None:
+        """A server has taken weights over."""
+        self.weight_bytes.inc(receipt.bytes)
+        self.weight_seconds.labels("fetch").inc(receipt.fetch_seconds)
+        self.weight_seconds.labels("pause").inc(receipt.pause_seconds)
+
+    def checkpoint_committed(self, checkpoint: Committed) -> None:
+        """A checkpoint is in the bucket and the head names it."""
+        self.checkpoint_step.set(checkpoint.step)
+        self.checkpoint_seconds.set(checkpoint.seconds)
+
+    def step_done(
+        self, step: int, samples: Sequence[Sample], figures: BatchFigures, training: dict[str, float],
+        seconds: dict[str, float],
+    ) -> None:  # fmt: skip
+        """A step is over: its batch, what the ranks made of it, and its seconds by part."""
+        self.step.set(step)
+        self.policy_version.set(step)
+        self.reward.set(figures.reward)
+        self.truncated.set(figures.truncated)
+        self.tokens_per_second.set(figures.answer_tokens / max(sum(seconds.values()), 1e-9))
+        self.groups_without_signal.inc(figures.groups_without_signal)
+        for sample in samples:
+            self.response_tokens.observe(len(sample.answer_ids))
+        for verdict, count in figures.verdicts.items():
+            self.verdicts.labels(verdict).inc(count)
+        for part, spent in seconds.items():
+            self.part_seconds.labels(part).set(spent)
+            self.part_seconds_sum.labels(part).inc(spent)
+        for name, gauge in self.training.items():
+            if name in training:
+                gauge.set(training[name])
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"deepcoder_{name}", text, labels, registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"deepcoder_{name}", text, labels, registry=self.registry)

@@ -1,0 +1,63 @@
+"""Where an attempt takes the run up: pure functions of the head and the journal's listing. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from deepcoder_api.artifacts import Head
+from deepcoder_api.problems import Strict
+from deepcoder_trainer.orchestrator.cursor import CursorPosition, Draw
+from deepcoder_trainer.orchestrator.failures import RunChanged
+from deepcoder_trainer.samples import Sample
+
+
+class RunState(Strict):
+    """state.json of a checkpoint: where the run was when it was written, beside model and optimizer."""
+
+    step: int = Field(ge=0)
+    stage: str
+    policy_version: int = Field(ge=0)
+    cursor: CursorPosition
+    dataset: str = Field(description="URI of the dataset that the cursor counts in.")
+    prompts: int = Field(ge=0, description="Prompts trained on so far.")
+    answer_tokens: int = Field(ge=0, description="Answer tokens trained on so far.")
+    attempt: int = Field(ge=1)
+
+
+@dataclass(frozen=True)
+class ResumePlan:
+    """What to load and which durable steps to train on again without sampling."""
+
+    checkpoint: str | None
+    step: int
+    replay: tuple[int, ...]
+
+
+def plan_resume(head: Head, journal_steps: Collection[int], total_steps: int) -> ResumePlan:
+    """From the last committed checkpoint, the steps of the journal that follow it without a gap."""
+    durable = set(journal_steps)
+    replay: list[int] = []
+    while (following := head.step + len(replay) + 1) in durable and following <= total_steps:
+        replay.append(following)
+    return ResumePlan(head.checkpoint, head.step, tuple(replay))
+
+
+def check_state(state: RunState, plan: ResumePlan, dataset: str) -> None:
+    """Raises RunChanged when the checkpoint's state is not of the step the head names, or of another dataset."""
+    if state.step != plan.step:
+        raise RunChanged(f"{plan.checkpoint} holds step {state.step}; the head says {plan.step}")
+    if state.dataset != dataset:
+        raise RunChanged(f"{plan.checkpoint} was trained on {state.dataset}; this attempt was given {dataset}")
+
+
+def check_replay(step: int, draws: Sequence[Draw], samples: Sequence[Sample]) -> None:
+    """Raises RunChanged when a durable batch is not of the problems that the cursor draws for its step."""
+    recorded = {sample.group: Draw(sample.problem_id, sample.epoch) for sample in samples}
+    if [recorded.get(group) for group in range(len(draws))] != list(draws) or len(recorded) != len(draws):
+        raise RunChanged(
+            f"the journal of step {step} holds {len(recorded)} groups that are not the {len(draws)} problems the "
+            "cursor draws; was algorithm.promptsPerStep, sampling.seed or the dataset changed?"
+        )

@@ -1,0 +1,102 @@
+"""The samples of a step: each answer goes to a sandbox as soon as it is there, while others are still generated."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from deepcoder_api.presets import Algorithm
+from deepcoder_api.problems import Problem
+from deepcoder_trainer.algorithm.advantages import group_advantages
+from deepcoder_trainer.orchestrator.cursor import Draw, sample_seed
+from deepcoder_trainer.orchestrator.failures import first_failure
+from deepcoder_trainer.orchestrator.generation import Generator, Place, Question
+from deepcoder_trainer.orchestrator.grading import Grader
+from deepcoder_trainer.orchestrator.metrics import RunMetrics
+from deepcoder_trainer.samples import Sample
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What the model reads, as text and as token ids."""
+
+    text: str
+    ids: tuple[int, ...]
+
+
+class Sampler:
+    """Samples and grades groups. `prompt_of` renders a problem's statement through the chat template."""
+
+    def __init__(
+        self, *, problems: Mapping[str, Problem], prompt_of: Callable[[str], Prompt], generator: Generator,
+        grader: Grader, algorithm: Algorithm, metrics: RunMetrics,
+    ) -> None:  # fmt: skip
+        self._problems = problems
+        self._prompt_of = prompt_of
+        self._generator = generator
+        self._grader = grader
+        self._algorithm = algorithm
+        self._metrics = metrics
+
+    async def sample(self, draws: Sequence[Draw], max_tokens: int) -> list[Sample]:
+        """All samples of a step with their advantages, group by group in the order of `draws`.
+
+        Raises the failure that explains the others when one answer cannot be had or graded; no sample is left out.
+        """
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                groups = [
+                    tasks.create_task(self._group(index, draw, max_tokens)) for index, draw in enumerate(draws)
+                ]  # fmt: skip
+        except BaseExceptionGroup as group:
+            raise first_failure(group) from group
+        return with_advantages([sample for group in groups for sample in group.result()])
+
+    async def _group(self, index: int, draw: Draw, max_tokens: int) -> list[Sample]:
+        problem = self._problems[draw.problem_id]
+        prompt = self._prompt_of(problem.prompt)
+        count = self._algorithm.samples_per_prompt
+        async with self._generator.place(count) as place, asyncio.TaskGroup() as tasks:
+            samples = [
+                tasks.create_task(self._sample(index, draw, problem, prompt, number, max_tokens, place))
+                for number in range(count)
+            ]
+        return [sample.result() for sample in samples]
+
+    async def _sample(
+        self, group: int, draw: Draw, problem: Problem, prompt: Prompt, number: int, max_tokens: int, place: Place
+    ) -> Sample:
+        identity = f"{problem.id}/{draw.epoch}/{number}"
+        seed = sample_seed(self._algorithm.seed, problem.id, draw.epoch, number)
+        question = Question(identity, prompt.ids, max_tokens, self._algorithm.temperature, seed)
+        with self._metrics.generating.track_inprogress():
+            answer = await self._generator.ask(question, place)
+        with self._metrics.grading.track_inprogress():
+            graded = await self._grader.grade(problem, answer.text, identity)
+        return Sample(
+            problem_id=problem.id,
+            prompt=prompt.text,
+            answer=answer.text,
+            prompt_ids=prompt.ids,
+            answer_ids=answer.token_ids,
+            log_probabilities=answer.log_probabilities,
+            versions=(answer.version,) * len(answer.token_ids),
+            finish_reason=answer.finish_reason,
+            verdict=graded.verdict,
+            test_verdicts=graded.test_verdicts,
+            reward=graded.reward,
+            group=group,
+            advantage=0.0,
+            epoch=draw.epoch,
+        )
+
+
+def with_advantages(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples with each one's advantage in its group."""
+    advantages = group_advantages([s.reward for s in samples], [s.group for s in samples])
+    return [
+        dataclasses.replace(sample, advantage=float(advantage))
+        for sample, advantage in zip(samples, advantages, strict=True)
+    ]

@@ -1,0 +1,193 @@
+"""The step loop: from the last checkpoint to the last step, one step after another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+
+from deepcoder_api.resolve import ResolvedRun
+from deepcoder_api.training_run import Stage
+from deepcoder_trainer.algorithm.schedule import learning_rate
+from deepcoder_trainer.batch import write_batch
+from deepcoder_trainer.orchestrator.behind import OneBehind
+from deepcoder_trainer.orchestrator.checkpoints import Checkpoints
+from deepcoder_trainer.orchestrator.cursor import Cursor, CursorPosition, Draw
+from deepcoder_trainer.orchestrator.failures import Stopped
+from deepcoder_trainer.orchestrator.journal import Journal
+from deepcoder_trainer.orchestrator.metrics import RunMetrics, batch_figures
+from deepcoder_trainer.orchestrator.progress import RunProgress, StepClock
+from deepcoder_trainer.orchestrator.rank_channel import RankChannel
+from deepcoder_trainer.orchestrator.resume import ResumePlan, RunState, check_replay, check_state, plan_resume
+from deepcoder_trainer.orchestrator.sampling import Sampler
+from deepcoder_trainer.orchestrator.weights import WeightPublisher
+from deepcoder_trainer.rank_protocol import Load, Train
+from deepcoder_trainer.samples import Sample
+
+LOAD_SECONDS = 3600.0
+TRAIN_SECONDS = 6 * 3600.0
+Result = TypeVar("Result")
+log = structlog.get_logger("steps")
+
+
+@dataclass
+class StepLoop:
+    """Everything a step goes through. `stop` is set when somebody asks for the end."""
+
+    run: ResolvedRun
+    attempt: int
+    dataset: str
+    model_dir: Path
+    batches: Path
+    problem_ids: Sequence[str]
+    sampler: Sampler
+    ranks: RankChannel
+    weights: WeightPublisher
+    journal: Journal
+    checkpoints: Checkpoints
+    progress: RunProgress
+    metrics: RunMetrics
+    stop: asyncio.Event
+
+    def __post_init__(self) -> None:
+        self.state = RunState(
+            step=0, stage=self.run.spec.stages[0].name, policy_version=0, cursor=CursorPosition(),
+            dataset=self.dataset, prompts=0, answer_tokens=0, attempt=self.attempt,
+        )  # fmt: skip
+        self.samples_behind = OneBehind()
+
+    async def execute(self) -> str:
+        """Train to the last step and return the URI of the model. Raises OrchestratorError."""
+        plan = await self._take_up()
+        cursor = Cursor(self.problem_ids, self.run.algorithm.seed, self.state.cursor)
+        for step in range(self.state.step + 1, self.run.total_steps + 1):
+            await self._step(step, cursor, replayed=step in plan.replay, sampled_next=step + 1 not in plan.replay)
+        self.progress.activity = "checkpointing"
+        await self.samples_behind.settle()
+        await self.checkpoints.behind.settle()
+        self.progress.activity = "done"
+        return f"{self.journal.paths.checkpoint(self.run.total_steps)}/model"
+
+    async def _step(self, step: int, cursor: Cursor, *, replayed: bool, sampled_next: bool) -> None:
+        stage, clock, last = self.run.stage_of(step), StepClock(), step == self.run.total_steps
+        self.progress.begin(stage.name)
+        draws = cursor.take(self.run.algorithm.prompts_per_step)
+        if replayed:
+            samples = await self._replay(step, draws, clock)
+        else:
+            samples = await self._sample(step, draws, stage, clock)
+        await self.samples_behind.begin(self.journal.write_samples(step, samples))
+        training = await self._train(step, samples, clock)
+        self.state = self._advanced(stage, cursor.position, len(draws), samples)
+        if sampled_next and not last:
+            with clock.part("publish"):
+                await self.weights.publish(self.state.policy_version)
+        if step % self.run.spec.checkpoint.every_steps == 0 or last:
+            with clock.part("wait_for_checkpoint"):
+                await self.checkpoints.begin(self.state)
+        self.checkpoints.behind.check()
+        self._report(samples, training, clock)
+
+    async def _sample(
+        self, step: int, draws: Sequence[Draw], stage: Stage, clock: StepClock
+    ) -> Sequence[Sample]:  # fmt: skip
+        """Graded answers to `draws`, durable in the journal when this returns."""
+        self.progress.activity = "sampling"
+        with clock.part("take_over"):
+            await self._unless_stopped(self.weights.settle())
+        with clock.part("sample"):
+            samples = await self._unless_stopped(self.sampler.sample(draws, stage.max_response_tokens))
+        with clock.part("journal"):
+            return await self.journal.write(step, samples)
+
+    async def _replay(self, step: int, draws: Sequence[Draw], clock: StepClock) -> Sequence[Sample]:
+        """The durable batch of a step that the last checkpoint does not hold."""
+        with clock.part("journal"):
+            samples = await self.journal.read(step)
+        check_replay(step, draws, samples)
+        log.info("replaying", step=step, samples=len(samples))
+        return samples
+
+    async def _train(self, step: int, samples: Sequence[Sample], clock: StepClock) -> dict[str, float]:
+        self.progress.activity = "training"
+        algorithm, file = self.run.algorithm, batch_file(self.batches, step)
+        with clock.part("train"):
+            await asyncio.to_thread(
+                write_batch, samples, file, step=step, temperature=algorithm.temperature,
+                overlong_filter=algorithm.overlong_filter,
+            )  # fmt: skip
+            rate = learning_rate(step, self.run.total_steps, self.run.spec.optimizer)
+            result = await self.ranks.issue(Train(step=step, learning_rate=rate), TRAIN_SECONDS)
+        file.unlink()
+        return {**result.metrics, "learning_rate": rate}
+
+    async def _take_up(self) -> ResumePlan:
+        """Claim the run, load what its last checkpoint holds, and say which durable steps follow it."""
+        head = await self.checkpoints.claim()
+        plan = plan_resume(head, await self.journal.steps(), self.run.total_steps)
+        log.info("taking up", step=plan.step, checkpoint=plan.checkpoint, replay=len(plan.replay))
+        folder: Path | None = None
+        if plan.checkpoint is not None:
+            folder, self.state = await self.checkpoints.fetch(plan.checkpoint)
+            check_state(self.state, plan, self.dataset)
+            self.progress.resumed(head, self.state.step)
+        if plan.step == self.run.total_steps:
+            return plan
+        load = Load(model_dir=str(self.model_dir), checkpoint_dir=str(folder) if folder else None)
+        await self.ranks.issue(load, LOAD_SECONDS)
+        if (self.attempt, self.state.step) != (1, 0) and not plan.replay:
+            # Servers may hold weights of an attempt that is over; what the first attempt starts from, all of them hold.
+            await self.weights.publish(self.state.policy_version)
+        return plan
+
+    async def leave_checkpoint(self) -> None:
+        """Before a stop that was asked for: a checkpoint of all finished steps, unless there is one."""
+        await self.checkpoints.behind.settle()
+        committed = self.progress.checkpoint_step or 0
+        if self.state.step > committed:
+            await self.checkpoints.begin(self.state)
+            await self.checkpoints.behind.settle()
+
+    def _advanced(
+        self, stage: Stage, position: CursorPosition, prompts: int, samples: Sequence[Sample]
+    ) -> RunState:  # fmt: skip
+        return RunState(
+            step=self.state.step + 1,
+            stage=stage.name,
+            policy_version=self.state.policy_version + 1,
+            cursor=position,
+            dataset=self.dataset,
+            prompts=self.state.prompts + prompts,
+            answer_tokens=self.state.answer_tokens + sum(len(sample.answer_ids) for sample in samples),
+            attempt=self.attempt,
+        )
+
+    def _report(self, samples: Sequence[Sample], training: dict[str, float], clock: StepClock) -> None:
+        figures = batch_figures(samples)
+        self.progress.step_done(self.state.step, figures, clock.seconds)
+        self.metrics.step_done(self.state.step, samples, figures, training, clock.seconds)
+        rounded = {name: round(value, 4) for name, value in {**training, **clock.seconds}.items()}
+        log.info("step done", step=self.state.step, stage=self.state.stage, reward=round(figures.reward, 4),
+                 truncated=round(figures.truncated, 4), answer_tokens=figures.answer_tokens, **rounded)  # fmt: skip
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """The result of `work`, which is given up when somebody asks for the end. Raises Stopped."""
+        working, stopping = asyncio.create_task(work), asyncio.create_task(self.stop.wait())
+        try:
+            await asyncio.wait({working, stopping}, return_when="FIRST_COMPLETED")
+            if working.done():
+                return working.result()
+            raise Stopped(f"asked to stop after step {self.state.step}")
+        finally:
+            working.cancel()
+            stopping.cancel()
+            await asyncio.gather(working, stopping, return_exceptions=True)
+
+
+def batch_file(folder: Path, step: int) -> Path:
+    """Where the batch of a step lies while the ranks need it."""
+    return folder / f"step-{step:06d}.safetensors"

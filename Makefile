@@ -39,6 +39,7 @@ lint: environment
 	@$(PYTHON) -m ruff format --check $(ROOMS)
 	@$(PYTHON) -m ruff check $(ROOMS)
 	@.venv/bin/deepcoder crds --output crds --check
+	@.venv/bin/deepcoder crds --output charts/deepcoder-operator/files/crds --check
 
 types: environment
 	@$(PYTHON) -m pyright
@@ -60,6 +61,7 @@ format: environment
 
 crds: environment
 	@.venv/bin/deepcoder crds --output crds
+	@.venv/bin/deepcoder crds --output charts/deepcoder-operator/files/crds
 
 gpu-check: environment
 	@$(PYTHON) -m pytest tests -q -m gpu

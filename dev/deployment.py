@@ -103,7 +103,8 @@ def install_operator(cluster: Cluster) -> None:
     """Install or upgrade the chart, with the images of this clone, and wait until the operator is ready."""
     values: list[str] = []
     for role, image in images().items():
-        values += ["--set-string", f"images.{role}={image}"]
+        if role != "seaweedfs":  # the demo's S3 is not the chart's
+            values += ["--set-string", f"images.{role}={image}"]
     chart = str(ROOT / "charts" / "deepcoder-operator")
     command = ["helm", "upgrade", "--install", "deepcoder-operator", chart, "--namespace", SYSTEM_NAMESPACE]
     command += ["--create-namespace", "--wait", "--timeout", "5m", "--set", "runtimeClass.create=false", *values]

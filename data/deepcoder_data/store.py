@@ -85,7 +85,10 @@ def split_uri(uri: str) -> tuple[str, str]:
 class ObjectStore:
     """An S3 server. Every method raises StoreError; every request has a deadline and a bounded number of tries."""
 
-    def __init__(self, endpoint: str | None, region: str) -> None:
+    def __init__(
+        self, endpoint: str | None, region: str, *, access_key: str | None = None, secret_key: str | None = None
+    ) -> None:
+        """Without a key, requests are signed with what AWS_* variables or the machine's own identity give."""
         self._endpoint = endpoint
         config = Config(
             region_name=region,
@@ -95,7 +98,13 @@ class ObjectStore:
             s3={"addressing_style": "path"} if endpoint else {},
             max_pool_connections=32,
         )
-        self._client: Any = boto3.client("s3", endpoint_url=endpoint, config=config)
+        self._client: Any = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            config=config,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+        )
 
     def get_bytes(self, uri: str) -> bytes:
         """The content of an object."""
@@ -107,6 +116,17 @@ class ObjectStore:
         with self._translated(uri):
             response = self._client.get_object(Bucket=bucket, Key=key)
             return response["Body"].read(), response["ETag"]
+
+    def get_start(self, uri: str, count: int) -> bytes:
+        """The first `count` bytes of an object, fewer when it has fewer."""
+        bucket, key = split_uri(uri)
+        found = self.head(uri)
+        if found is None:
+            raise ObjectMissingError(f"{uri}: there is no such object")
+        if found.bytes == 0:
+            return b""  # a range of nothing is refused
+        with self._translated(uri):
+            return self._client.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{count - 1}")["Body"].read()
 
     def put_bytes(self, uri: str, content: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
         """Write an object and return its ETag; with a condition, raises ConflictError when it does not hold."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.control_plane import ControlPlane, running_control_plane
+from tests.s3_server import S3Server, running_s3_server
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +25,18 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
     control_plane.kubectl("create", "namespace", name)
     yield name
     control_plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3 server with keys."""
+    with running_s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: S3Server) -> str:
+    """A bucket of the test's own, by name."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    s3.make_bucket(name)
+    return name

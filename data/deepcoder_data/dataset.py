@@ -1,0 +1,107 @@
+"""A prepared dataset in S3: problems.parquet and report.json, whole only with complete.json."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from deepcoder_api.artifacts import DatasetReport
+from deepcoder_api.problems import Problem
+from deepcoder_data.folders import DamagedError, commit_folder, download_folder
+from deepcoder_data.store import ObjectStore
+
+PROBLEMS = "problems.parquet"
+REPORT = "report.json"
+ROWS_PER_GROUP = 256
+# Tests and metadata are JSON: they are of several shapes, and a call's arguments are any JSON value.
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("language", pa.string(), nullable=False),
+        pa.field("entry_point", pa.string()),
+        pa.field("program_prefix", pa.string()),
+        pa.field("tests", pa.large_string(), nullable=False),
+        pa.field("solution", pa.string()),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("metadata", pa.string(), nullable=False),
+    ]
+)
+
+
+class DatasetWriter:
+    """Writes problems into a folder in their order, a row group at a time. Use as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self._writer = pq.ParquetWriter(folder / PROBLEMS, SCHEMA, compression="zstd")
+        self._rows: list[dict[str, Any]] = []
+
+    def __enter__(self) -> DatasetWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._flush()
+        self._writer.close()
+
+    def add(self, problem: Problem) -> None:
+        """Append one problem."""
+        self._rows.append(_row(problem))
+        if len(self._rows) == ROWS_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, SCHEMA))
+        self._rows = []
+
+
+def commit_dataset(store: ObjectStore, folder: Path, uri: str, report: DatasetReport) -> None:
+    """Upload what a DatasetWriter left in `folder`, with its report. Raises StoreError; then there is no dataset."""
+    (folder / REPORT).write_text(report.model_dump_json(indent=1))
+    commit_folder(store, folder, uri, {"problems": str(report.problems)})
+
+
+def load_problems(store: ObjectStore, uri: str) -> dict[str, Problem]:
+    """The problems of a prepared dataset by their ids, in its order.
+
+    Raises ObjectMissingError when it was never completed, DamagedError when it is not what complete.json says.
+    """
+    with tempfile.TemporaryDirectory(prefix="deepcoder-dataset-") as temporary:
+        file = Path(temporary) / PROBLEMS
+        download_folder(store, uri, file, under=PROBLEMS)
+        return {problem.id: problem for problem in read_dataset(file, uri)}
+
+
+def read_dataset(file: Path, uri: str) -> Iterator[Problem]:
+    """The problems of a local problems.parquet, a row group at a time. Raises DamagedError, naming `uri`."""
+    try:
+        with pq.ParquetFile(file) as parquet:
+            for group in range(parquet.num_row_groups):
+                for row in parquet.read_row_group(group).to_pylist():
+                    yield _problem(row)
+    except (pa.ArrowException, ValidationError, KeyError) as error:
+        raise DamagedError(f"{uri}/{PROBLEMS} is no dataset of this version: {error}") from error
+
+
+def _row(problem: Problem) -> dict[str, Any]:
+    row = problem.model_dump(mode="python")
+    return row | {"tests": _json(row["tests"]), "metadata": _json(row["metadata"])}
+
+
+def _problem(row: dict[str, Any]) -> Problem:
+    return Problem.model_validate(row | {"tests": json.loads(row["tests"]), "metadata": json.loads(row["metadata"])})
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

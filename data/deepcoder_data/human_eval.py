@@ -1,0 +1,59 @@
+"""Rows of openai/human-eval (github.com/openai/human-eval, HumanEval.jsonl.gz) as problems. Pure functions."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deepcoder_api.problems import AssertionTest, Problem
+
+INSTRUCTION = (
+    "Complete the Python function below. Answer with the whole program in one ```python block: "
+    "the imports and helper functions it needs, and the complete function.\n\n"
+)
+
+
+class HumanEvalRow(BaseModel):
+    """A row as it is published. `prompt` is the program up to and with the docstring of the function."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    task_id: str = Field(min_length=1)
+    prompt: str = Field(min_length=1)
+    entry_point: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    canonical_solution: str
+    test: str = Field(min_length=1)
+
+
+def human_eval_problem(row: bytes) -> Problem:
+    """The problem of one row of JSON. Raises pydantic.ValidationError.
+
+    A chat model is asked for the whole program; one that only continues the function is read too, because
+    `program_prefix` is put before a program that does not define the entry point.
+    """
+    given = HumanEvalRow.model_validate_json(row)
+    return Problem(
+        id=given.task_id,
+        prompt=f"{INSTRUCTION}```python\n{given.prompt.rstrip()}\n```",
+        entry_point=given.entry_point,
+        program_prefix=given.prompt,
+        tests=(AssertionTest(code=assertion_code(given)),),
+        solution=given.prompt + given.canonical_solution,
+        source="humaneval",
+    )
+
+
+def assertion_code(row: HumanEvalRow) -> str:
+    """The row's check with the names that it may use.
+
+    The published harness runs the check in the program's own namespace: some use helper functions of the prompt
+    (HumanEval/32), one the function itself by its name (HumanEval/33). Here the check runs apart from the program,
+    so the prompt's definitions come before it, and the function's name is bound to the candidate.
+    """
+    return (
+        f"{row.prompt.rstrip()}\n\n\n{row.test.strip()}\n\n\n"
+        f"_published_check = check\n\n\n"
+        f"def check(candidate):\n"
+        f"    global {row.entry_point}\n"
+        f"    {row.entry_point} = candidate\n"
+        f"    _published_check(candidate)\n"
+    )

@@ -1,0 +1,50 @@
+"""`python -m deepcoder_evaluation.preflight`: the first Job of an evaluation, before anything expensive starts."""
+
+from __future__ import annotations
+
+from deepcoder_api.evaluation import Benchmark
+from deepcoder_api.lifecycle import TerminationMessage
+from deepcoder_api.resolve import ResolvedEvaluation
+from deepcoder_api.specification import StorageSpec
+from deepcoder_data.causes import cause, failure
+from deepcoder_data.checks import check_file, check_model, check_storage
+from deepcoder_data.configuration import read_resource
+from deepcoder_data.store import ObjectStore, StoreError, open_store
+from deepcoder_data.termination import PermanentError, run_process
+from deepcoder_evaluation.evaluator import read_benchmark
+
+
+def preflight(evaluation: ResolvedEvaluation, store: ObjectStore) -> str:
+    """Check bucket, key, model and every row of every benchmark; returns a sentence. Raises PermanentError."""
+    spec = evaluation.spec
+    check_storage(store, spec.storage)
+    field = "spec.model.uri" if spec.model.uri is not None else "spec.model.trainingRun"
+    check_model(store, spec.storage, evaluation.model_uri, field=field)
+    problems = sum(_problems(store, spec.storage, benchmark) for benchmark in spec.benchmarks)
+    return f"the model, the bucket and {problems} problems of {len(spec.benchmarks)} benchmark(s) are there"
+
+
+def _problems(store: ObjectStore, storage: StorageSpec, benchmark: Benchmark) -> int:
+    """Problems of a benchmark. One that cannot be scored is found here, not when the engine has started."""
+    field = f"spec.benchmarks[{benchmark.name}].uri"
+    check_file(store, storage, benchmark.uri, field=field)
+    try:
+        return len(read_benchmark(store, benchmark.uri))
+    except StoreError as error:
+        raise failure(error, field, benchmark.uri, storage, "DataNotFound") from error
+    except ValueError as error:
+        message = str(error).removeprefix(f"{benchmark.uri}: ")
+        raise PermanentError("DataInvalid", cause(field, benchmark.uri, message)) from error
+
+
+def main() -> TerminationMessage:
+    """Check the evaluation of DEEPCODER_CONFIG."""
+    evaluation = read_resource()
+    if not isinstance(evaluation, ResolvedEvaluation):
+        raise PermanentError("WrongResource", "DEEPCODER_CONFIG holds a TrainingRun; this is an Evaluation's preflight")
+    checked = preflight(evaluation, open_store(evaluation.spec.storage))
+    return TerminationMessage(outcome="done", reason="Checked", cause=checked)
+
+
+if __name__ == "__main__":
+    run_process(main)

@@ -12,18 +12,20 @@ from typing import Literal
 from environment import UV_VERSION, pins
 
 Accelerator = Literal["cpu", "cuda"]
-LAYERS = ("base", "light", "heavy")
+LAYERS = ("base", "light", "heavy", "light-code", "heavy-code")
 ROLES = ("operator", "sandbox", "worker", "trainer", "rollout", "seaweedfs")
 REVISION = 1  # part of every tag: raise it when the way of building changes, or to take in Debian's security fixes
 BASE_PACKAGES = ("ca-certificates", "libnuma1", "python3")
 PARENTS = {
     "light": "base",
     "heavy": "light",
-    "operator": "light",
-    "sandbox": "light",
-    "worker": "light",
-    "trainer": "heavy",
-    "rollout": "heavy",
+    "light-code": "light",
+    "heavy-code": "heavy",
+    "operator": "light-code",
+    "sandbox": "light-code",
+    "worker": "light-code",
+    "trainer": "heavy-code",
+    "rollout": "heavy-code",
     "seaweedfs": "base",
 }
 
@@ -32,7 +34,7 @@ PARENTS = {
 class Image:
     """One image: its Containerfile's build context as name to contents, and its place in the chain of layers.
 
-    `tag` is a hash of everything that shapes the image, its parent included. `code` says that it holds this project.
+    `tag` is a hash of everything that shapes the image, its parent included.
     """
 
     name: str
@@ -44,7 +46,7 @@ class Image:
     @property
     def code(self) -> bool:
         """Whether the project's wheel goes into it."""
-        return self.name in ROLES and self.name != "seaweedfs"
+        return self.name.endswith("-code")
 
     @property
     def repository(self) -> str:
@@ -69,7 +71,7 @@ def plan(root: Path, accelerator: Accelerator) -> dict[str, Image]:
             "arguments": repr(arguments).encode(),
             "parent": parent.tag.encode() if parent else b"",
         }
-        if name in ROLES and name != "seaweedfs":
+        if name.endswith("-code"):
             inputs["code"] = code.encode()
         recipe = f"{REVISION} {UV_VERSION} {' '.join(BASE_PACKAGES) if name == 'base' else ''}"
         planned[name] = Image(name, parent, files, arguments, tag_of(recipe, inputs))
@@ -117,7 +119,8 @@ def _belongs(path: Path) -> bool:
 
 
 def _files(root: Path, name: str, accelerator: Accelerator) -> tuple[tuple[str, bytes], ...]:
-    files = {"Containerfile": (root / "images" / f"{name}.Containerfile").read_bytes()}
+    recipe = "code" if name.endswith("-code") else name
+    files = {"Containerfile": (root / "images" / f"{recipe}.Containerfile").read_bytes()}
     constraints = root / "constraints"
     if name == "light":
         files["light.txt"] = (constraints / "light.txt").read_bytes()

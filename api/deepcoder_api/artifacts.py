@@ -170,3 +170,22 @@ SAMPLE_COLUMNS = (
 """Columns of samples and journal parquet: problem id, prompt and answer as text and token ids, log-probability and
 policy version of each answer token, finish reason, verdict, verdict of each test run, and the reward. The journal adds
 `group` (index of the prompt in the step), `advantage` and `epoch`."""
+
+EVALUATION_SAMPLE_COLUMNS = (
+    "benchmark",
+    "problem",
+    "sample",
+    "seed",
+    "prompt",
+    "answer",
+    "finish_reason",
+    "prompt_tokens",
+    "answer_tokens",
+    "seconds",
+    "verdict",
+    "test_verdicts",
+    "detail",
+)
+"""Columns of an Evaluation's samples parquet, one row an answer: benchmark and problem, index among the problem's
+answers and its seed, prompt and answer as text, finish reason, their lengths in tokens, seconds from asking to the
+last token, verdict, verdict of each test run, and one line for people."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,12 +58,12 @@ SCHEMA = pa.schema(
         ("answer_tokens", pa.int32()),
         ("seconds", pa.float64()),
         ("verdict", pa.string()),
-        ("test_verdicts", pa.string()),
+        ("test_verdicts", pa.list_(pa.string())),
         ("detail", pa.string()),
     ],
     metadata={"format": "deepcoder.dev/evaluation-samples/1"},
 )
-"""samples.parquet: one row an answer; `test_verdicts` is a JSON list, in the order of the tests that ran."""
+"""samples.parquet: one row an answer (deepcoder_api.artifacts); `test_verdicts` in the order of the tests that ran."""
 
 
 def samples_table(answers: Sequence[GradedAnswer]) -> pa.Table:
@@ -75,8 +74,6 @@ def samples_table(answers: Sequence[GradedAnswer]) -> pa.Table:
 
 
 def _cell(answer: GradedAnswer, name: str) -> object:
-    if name == "test_verdicts":
-        return json.dumps(answer.test_verdicts)
     if name == "verdict":
         return answer.verdict.value
     return getattr(answer, name)

@@ -11,6 +11,7 @@ import io
 import os
 import platform
 import time
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
@@ -18,17 +19,18 @@ import httpx
 import pyarrow.parquet as pq
 import structlog
 import uvicorn
-from deepcoder_data.readers import read_problems
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from deepcoder_api.artifacts import BenchmarkReport, EvaluationPaths, EvaluationReport
+from deepcoder_api.artifacts import EvaluationPaths, EvaluationReport
 from deepcoder_api.evaluation import BenchmarkScore
+from deepcoder_api.grading import IsolationReport
 from deepcoder_api.lifecycle import EvaluationProgress, TerminationMessage
 from deepcoder_api.problems import Problem
 from deepcoder_api.resolve import ResolvedEvaluation
+from deepcoder_data.readers import read_problems
 from deepcoder_data.store import ObjectStore, StoreError, open_store
 from deepcoder_data.termination import run_process
 from deepcoder_evaluation.answers import GradedAnswer, samples_table
@@ -36,13 +38,18 @@ from deepcoder_evaluation.chat import ChatEngine, EngineError
 from deepcoder_evaluation.measurement import Measurement
 from deepcoder_evaluation.model_digest import model_digest
 from deepcoder_evaluation.scoring import score
-from deepcoder_sandbox.client import GradeUnavailableError, SandboxClient
+from deepcoder_sandbox.client import GradeRefusedError, SandboxClient, SandboxError
 
 log = structlog.get_logger("evaluator")
 
-ENGINE_DEADLINE_SECONDS = 3600.0
-ANSWER_DEADLINE_SECONDS = 7200.0
+READY_SECONDS = 3600.0
+ANSWER_SECONDS = 7200.0
+CLOSE_SECONDS = 5.0
 SOFTWARE = ("deepcoder-operator", "httpx", "pyarrow", "pydantic")
+
+
+class NotIsolatedError(SandboxError):
+    """The sandbox must be isolated and says that it is not: nothing is run there."""
 
 
 class Count:
@@ -75,56 +82,66 @@ def application(count: Count) -> Starlette:
     return Starlette(routes=[Route("/v1/progress", progress), Route("/healthz", health)])
 
 
+@dataclass(frozen=True)
+class Servers:
+    """What answers and what grades: URLs, and how long each may take to be there."""
+
+    engine: str
+    sandbox: str
+    ready_seconds: float = READY_SECONDS
+
+
 async def evaluate(
-    evaluation: ResolvedEvaluation, store: ObjectStore, engine_url: str, sandbox_url: str, count: Count
+    evaluation: ResolvedEvaluation, store: ObjectStore, servers: Servers, count: Count
 ) -> TerminationMessage:
-    """The whole measurement. Raises EngineError, GradeUnavailableError or StoreError."""
+    """The whole measurement. Raises EngineError, SandboxError, StoreError, or ValueError for a malformed benchmark."""
     started = time.monotonic()
     spec = evaluation.spec
-    problems: dict[str, list[Problem]] = {}
-    for benchmark in spec.benchmarks:
-        problems[benchmark.name] = await asyncio.to_thread(read_benchmark, store, benchmark.uri)
-    count.start(sum(map(len, problems.values())) * spec.sampling.samples_per_prompt)
-    timeout = httpx.Timeout(30.0, read=ANSWER_DEADLINE_SECONDS)
-    async with httpx.AsyncClient(timeout=timeout, limits=httpx.Limits(max_connections=1024)) as client:
-        engine = ChatEngine(engine_url, evaluation.model_name, client, deadline_seconds=ANSWER_DEADLINE_SECONDS)
-        version = await engine.wait_ready(ENGINE_DEADLINE_SECONDS)
-        async with SandboxClient([sandbox_url]) as sandbox:
-            measurement = Measurement(spec, engine, sandbox, count.graded)
-            answers: list[GradedAnswer] = []
-            reports: list[BenchmarkReport] = []
-            for benchmark in spec.benchmarks:
-                measured = await measurement.measure(benchmark, problems[benchmark.name])
-                answers += measured
-                reports.append(score(benchmark, measured))
-                log.info("scored", benchmark=benchmark.name, pass_at_1=reports[-1].pass_at_1, problems=len(measured))
-            isolation = await sandbox.isolation()
+    problems = {b.name: await asyncio.to_thread(read_benchmark, store, b.uri) for b in spec.benchmarks}
+    digest = await asyncio.to_thread(model_digest, store, evaluation.model_uri)
+    timeout = httpx.Timeout(30.0, read=ANSWER_SECONDS)
+    async with (
+        httpx.AsyncClient(timeout=timeout, limits=httpx.Limits(max_connections=1024), trust_env=False) as client,
+        SandboxClient(servers.sandbox) as sandbox,
+    ):
+        engine = ChatEngine(servers.engine, evaluation.model_name, client, deadline_seconds=ANSWER_SECONDS)
+        version = await engine.wait_ready(servers.ready_seconds)
+        isolation = await isolated(sandbox, servers.ready_seconds)
+        count.start(sum(map(len, problems.values())) * spec.sampling.samples_per_prompt)
+        measurement = Measurement(spec, engine, sandbox, count.graded)
+        answers = {b.name: await measurement.measure(b, problems[b.name]) for b in spec.benchmarks}
     report = EvaluationReport(
         model=evaluation.model_uri,
-        model_digest=await asyncio.to_thread(model_digest, store, evaluation.model_uri),
+        model_digest=digest,
         engine=spec.engine.kind,
         engine_version=version,
-        sampling={
-            "temperature": spec.sampling.temperature,
-            "top_p": spec.sampling.top_p,
-            "max_tokens": spec.sampling.max_tokens,
-            "samples_per_prompt": spec.sampling.samples_per_prompt,
-            "seed": spec.sampling.seed,
-        },
+        sampling=spec.sampling.model_dump(),
         grader_profile="strict",
         isolation=isolation.kernel if isolation.verified else "not verified",
-        benchmarks=tuple(reports),
+        benchmarks=tuple(score(benchmark, answers[benchmark.name]) for benchmark in spec.benchmarks),
         seconds=time.monotonic() - started,
         software={name: metadata.version(name) for name in SOFTWARE} | {"python": platform.python_version()},
     )
     paths = EvaluationPaths(spec.storage.uri, evaluation.namespace, evaluation.name, evaluation.uid)
-    await asyncio.to_thread(_write, store, paths, answers, report)
-    scores = tuple(BenchmarkScore(name=r.name, problems=r.problems, pass_at_1=r.pass_at_1) for r in reports)
-    return TerminationMessage(outcome="done", uri=paths.report, scores=scores)
+    graded = [answer for of_benchmark in answers.values() for answer in of_benchmark]
+    await asyncio.to_thread(_write, store, paths, graded, report)
+    scores = tuple(
+        BenchmarkScore.model_validate({"name": one.name, "problems": one.problems, "passAt1": one.pass_at_1})
+        for one in report.benchmarks
+    )
+    return TerminationMessage(outcome="done", reason="Completed", uri=paths.report, scores=scores)
+
+
+async def isolated(sandbox: SandboxClient, ready_seconds: float) -> IsolationReport:
+    """The isolation report, before anything is run. Raises NotIsolatedError when it is required and not verified."""
+    report = await sandbox.isolation(deadline_seconds=ready_seconds)
+    if report.required and not report.verified:
+        raise NotIsolatedError(f"the sandbox is not isolated: {'; '.join(report.failures)}")
+    return report
 
 
 def read_benchmark(store: ObjectStore, uri: str) -> list[Problem]:
-    """All problems of a jsonl benchmark, in file order. Raises EngineError-free ValueError naming a malformed row.
+    """All problems of a jsonl benchmark, in file order. Raises StoreError, or ValueError naming a malformed row.
 
     A measurement over part of a benchmark would be another number, so a row that cannot be read is an error here.
     """
@@ -147,26 +164,24 @@ def _write(store: ObjectStore, paths: EvaluationPaths, answers: list[GradedAnswe
     store.put_bytes(paths.report, report.model_dump_json(indent=2).encode())
 
 
-async def _serve_and_evaluate(arguments: argparse.Namespace, evaluation: ResolvedEvaluation) -> TerminationMessage:
+async def _serve_and_evaluate(evaluation: ResolvedEvaluation, servers: Servers, port: int) -> TerminationMessage:
     count = Count()
-    server = uvicorn.Server(
-        uvicorn.Config(application(count), host="0.0.0.0", port=arguments.port, log_level="warning")
-    )
+    server = uvicorn.Server(uvicorn.Config(application(count), host="0.0.0.0", port=port, log_level="warning"))
     serving = asyncio.create_task(server.serve())
     try:
-        store = open_store(evaluation.spec.storage)
-        return await evaluate(evaluation, store, arguments.engine, arguments.sandbox, count)
-    except* (EngineError, GradeUnavailableError, StoreError, ValueError) as group:
-        return _failure(group.exceptions[0])
+        return await evaluate(evaluation, open_store(evaluation.spec.storage), servers, count)
+    except (EngineError, SandboxError, StoreError, ValueError) as error:
+        log.error("evaluation failed", error=repr(error))
+        return failure(error)
     finally:
         server.should_exit = True
-        await asyncio.wait([serving], timeout=10)
+        await asyncio.wait([serving], timeout=CLOSE_SECONDS)
 
 
-def _failure(error: BaseException) -> TerminationMessage:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    retryable = getattr(error, "retryable", not isinstance(error, ValueError))
+def failure(error: Exception) -> TerminationMessage:
+    """How an evaluation that could not be finished ends: a fault of the files or of the request comes again."""
+    permanent = isinstance(error, (ValueError, GradeRefusedError))
+    retryable = getattr(error, "retryable", not permanent)
     return TerminationMessage(
         outcome="retryable" if retryable else "permanent", reason=type(error).__name__, cause=str(error)[:2048]
     )
@@ -180,7 +195,8 @@ def main() -> TerminationMessage:
     parser.add_argument("--port", type=int, required=True, help="port of the progress route")
     arguments = parser.parse_args()
     evaluation = ResolvedEvaluation.model_validate_json(Path(os.environ["DEEPCODER_CONFIG"]).read_text())
-    return asyncio.run(_serve_and_evaluate(arguments, evaluation))
+    servers = Servers(arguments.engine, arguments.sandbox)
+    return asyncio.run(_serve_and_evaluate(evaluation, servers, arguments.port))
 
 
 if __name__ == "__main__":

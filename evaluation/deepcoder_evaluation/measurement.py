@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from deepcoder_api.evaluation import Benchmark, EvaluationSpec
-from deepcoder_api.grading import Limits, TestResult, Verdict
+from deepcoder_api.grading import MAX_PROGRAM_CHARACTERS, Limits, TestResult, Verdict
 from deepcoder_api.problems import Problem, test_suite
 from deepcoder_evaluation.answers import Answer, GradedAnswer
 from deepcoder_evaluation.chat import ChatEngine
@@ -53,14 +53,20 @@ class Measurement:
         self._slots = asyncio.Semaphore(in_flight)
 
     async def measure(self, benchmark: Benchmark, problems: Sequence[Problem]) -> list[GradedAnswer]:
-        """All answers to all problems, graded. Raises EngineError or GradeUnavailableError; no answer is guessed."""
+        """All answers to all problems, graded; in the order of problems and samples.
+
+        Raises EngineError or SandboxError, the first of what failed: no answer and no verdict is guessed.
+        """
         samples = range(self._spec.sampling.samples_per_prompt)
-        async with asyncio.TaskGroup() as tasks:
-            asked = [
-                tasks.create_task(self._measure_one(benchmark, problem, sample))
-                for problem in problems
-                for sample in samples
-            ]
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                asked = [
+                    tasks.create_task(self._measure_one(benchmark, problem, sample))
+                    for problem in problems
+                    for sample in samples
+                ]
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
         return [task.result() for task in asked]
 
     async def _measure_one(self, benchmark: Benchmark, problem: Problem, sample: int) -> GradedAnswer:
@@ -92,6 +98,12 @@ class Measurement:
         program = assemble_program(problem, answer.text)
         if program is None:
             return Verdict.NO_PROGRAM, (), "the answer holds no fenced Python block"
+        if len(program) > MAX_PROGRAM_CHARACTERS:
+            return (
+                Verdict.NO_PROGRAM,
+                (),
+                f"the program has {len(program)} characters; {MAX_PROGRAM_CHARACTERS} may be run",
+            )
         result = await self._sandbox.grade(
             test_suite(problem),
             program,

@@ -8,6 +8,7 @@ from math import prod
 
 from deepcoder_api.artifacts import BenchmarkReport
 from deepcoder_api.evaluation import Benchmark
+from deepcoder_api.grading import Verdict
 from deepcoder_evaluation.answers import GradedAnswer
 
 
@@ -27,9 +28,15 @@ def pass_at_k(samples: int, accepted: int, k: int) -> float:
 
 
 def score(benchmark: Benchmark, answers: Sequence[GradedAnswer]) -> BenchmarkReport:
-    """The score over all answers of a benchmark. Raises ValueError when there is none."""
+    """The score over all answers of a benchmark.
+
+    Raises ValueError when there is none, or when one was not graded: that would count as wrong.
+    """
     if not answers:
         raise ValueError(f"benchmark {benchmark.name!r} has no answers to score")
+    ungraded = [answer for answer in answers if answer.verdict is Verdict.INTERNAL_ERROR]
+    if ungraded:
+        raise ValueError(f"problem {ungraded[0].problem!r} of {benchmark.name!r} was not graded: {ungraded[0].detail}")
     by_problem: dict[str, list[GradedAnswer]] = {}
     for answer in answers:
         by_problem.setdefault(answer.problem, []).append(answer)

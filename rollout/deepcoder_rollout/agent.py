@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -229,7 +231,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         *server_command(options), env=server_environment(options.gpus), start_new_session=True
     )
     # A load may take as long as its order allows; each call passes its own deadline.
-    async with httpx.AsyncClient(timeout=httpx.Timeout(30.0)) as client:
+    async with httpx.AsyncClient(timeout=httpx.Timeout(30.0), trust_env=False) as client:
         agent = Agent(
             server=arguments.server,
             orchestrator=arguments.orchestrator,
@@ -246,9 +248,16 @@ async def _run(arguments: argparse.Namespace) -> int:
             await _end(process)
 
 
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: ours ends the agent, and vLLM with it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 async def _serve(agent: Agent, process: asyncio.subprocess.Process, bind: str, port: int) -> int:
-    server = uvicorn.Server(uvicorn.Config(application(agent), host=bind, port=port, log_level="warning"))
-    server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
+    server = _Server(uvicorn.Config(application(agent), host=bind, port=port, log_level="warning"))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -280,15 +289,15 @@ async def _live(agent: Agent, process: asyncio.subprocess.Process) -> None:
 
 
 async def _end(process: asyncio.subprocess.Process, grace_seconds: float = 10.0) -> None:
-    if process.returncode is not None:
-        return
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        async with asyncio.timeout(grace_seconds):
-            await process.wait()
-    except TimeoutError:
+    """Ask vLLM to end, then force it and whatever it left behind."""
+    if process.returncode is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds):
+                await process.wait()
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+    await process.wait()
 
 
 def main() -> None:

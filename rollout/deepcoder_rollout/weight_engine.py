@@ -63,7 +63,8 @@ class SafetensorsFolderEngine(WeightTransferEngine[FolderInit, FolderUpdate]):
         files = sorted(folder.glob("*.safetensors"))
         if not files:
             raise ValueError(f"directory: {folder} holds no .safetensors file")
-        self.model.load_weights(_tensors(files))
+        model: Any = self.model  # its class is the architecture's; all have load_weights
+        model.load_weights(_tensors(files))
 
     def finish_weight_update(self) -> None:
         """Bring the loaded weights into the form that the kernels use."""
@@ -78,9 +79,9 @@ class SafetensorsFolderEngine(WeightTransferEngine[FolderInit, FolderUpdate]):
         # On CPU linear layers compute on a packed copy of the weight. A tied lm_head is never itself loaded, so its
         # copy would keep the old weights.
         for module in self.model.modules():
-            weight = getattr(module, "weight", None)
-            if hasattr(module, "cpu_linear") and weight is not None and weight.numel() > 0:
-                module.quant_method.process_weights_after_loading(module)
+            weight, method = getattr(module, "weight", None), getattr(module, "quant_method", None)
+            if hasattr(module, "cpu_linear") and method is not None and weight is not None and weight.numel() > 0:
+                method.process_weights_after_loading(module)
 
 
 def _tensors(files: list[Path]) -> Iterator[tuple[str, torch.Tensor]]:

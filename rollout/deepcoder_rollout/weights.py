@@ -36,7 +36,9 @@ async def _fetch_all(order: WeightOrder, folder: Path, client: httpx.AsyncClient
         async with asyncio.TaskGroup() as tasks:
             for file in order.files:
                 tasks.create_task(_fetch_file(order.base_url, file, folder, client))
-    except* (FetchFailedError, httpx.HTTPError, OSError) as group:
+    except ExceptionGroup as group:
+        if group.subgroup(lambda error: not isinstance(error, (FetchFailedError, httpx.HTTPError, OSError))):
+            raise  # a fault of ours
         raise FetchFailedError(f"version {order.version}: {group.exceptions[0]!r}") from group
 
 

@@ -20,6 +20,7 @@ from starlette.applications import Starlette
 
 from deepcoder_api.lifecycle import EXIT_CODES, TerminationMessage
 from deepcoder_api.resolve import ResolvedRun
+from deepcoder_data.dataset import load_problems
 from deepcoder_data.store import open_store
 from deepcoder_data.termination import configure_logging, write_message
 from deepcoder_sandbox.client import SandboxClient
@@ -27,6 +28,7 @@ from deepcoder_trainer.orchestrator.assembly import Given, Orchestrator, assembl
 from deepcoder_trainer.orchestrator.failures import OrchestratorError, Stopped, first_failure
 from deepcoder_trainer.orchestrator.grading import IN_FLIGHT_PER_REPLICA
 from deepcoder_trainer.orchestrator.registry import RolloutRegistry
+from deepcoder_trainer.orchestrator.storage import stored
 
 LEAVE_CHECKPOINT_SECONDS = 40.0
 STOP_RANKS_SECONDS = 20.0
@@ -77,7 +79,7 @@ async def _run(run: ResolvedRun, arguments: argparse.Namespace) -> TerminationMe
         httpx.AsyncClient(limits=limits, timeout=30.0, trust_env=False) as client,
         SandboxClient(arguments.sandbox, max_in_flight=grades) as sandbox,
     ):
-        problems = await load_problems(store, arguments.dataset)
+        problems = await stored(lambda: load_problems(store, arguments.dataset), f"read {arguments.dataset}")
         orchestrator = assemble(given, problems=problems, store=store, client=client, sandbox=sandbox, stop=stop)
         async with _serving(orchestrator.routes.application(), arguments.bind, arguments.port):
             try:

@@ -169,8 +169,10 @@ def parse_answer(body: dict[str, Any], question: Question, version: int) -> Answ
         raise UnsoundAnswerError(f"the reply lacks {error!r}") from error
     if finish_reason not in ("stop", "length"):
         raise UnsoundAnswerError(f"finish reason {finish_reason!r}")
-    if not token_ids or len(token_ids) != len(log_probabilities):
-        raise UnsoundAnswerError(f"{len(token_ids or ())} token ids with {len(log_probabilities)} log-probabilities")
+    if not token_ids or len(token_ids) != len(log_probabilities or ()):
+        raise UnsoundAnswerError(
+            f"{len(token_ids or ())} token ids with {len(log_probabilities or ())} log-probabilities"
+        )  # fmt: skip
     if len(token_ids) > question.max_tokens:
         raise UnsoundAnswerError(f"{len(token_ids)} tokens where at most {question.max_tokens} were asked")
     if not all(isinstance(value, float | int) and math.isfinite(value) for value in log_probabilities):

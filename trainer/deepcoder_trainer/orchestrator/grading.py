@@ -14,6 +14,7 @@ from deepcoder_trainer.orchestrator.failures import GradingFailed, RequestRefuse
 # The queue before the sandbox may be as long as a step: the deadline is for a sandbox that does nothing at all.
 GRADE_SECONDS = 3600.0
 IN_FLIGHT_PER_REPLICA = 64
+MAX_ID_CHARACTERS = 512  # the protocol's; a problem's own id may have as many, without epoch and sample
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Grader:
             result = await self._client.grade(
                 test_suite(problem),
                 program,
-                id=id,
+                id=id[-MAX_ID_CHARACTERS:],
                 limits=self._limits,
                 deadline_seconds=self._deadline_seconds,
             )

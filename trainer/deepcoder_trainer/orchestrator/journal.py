@@ -76,7 +76,7 @@ class Journal:
         return from_parquet(content)
 
     async def write_samples(self, step: int, samples: Sequence[Sample]) -> None:
-        """The answers of `step` for people: the same rows in the columns that evaluations write too."""
+        """The answers of `step` for people and analysis: the same rows in the columns of SAMPLE_COLUMNS."""
 
         def put() -> None:
             table = to_table(samples).select(list(SAMPLE_COLUMNS))

@@ -135,7 +135,7 @@ def _root_schema(description: str, spec: type[BaseModel], status: type[BaseModel
     extra = cast("dict[str, Any]", spec.model_config.get("json_schema_extra") or {})
     mutable = frozenset(cast("list[str]", extra.get("x-mutable", [])))
     spec_schema = structural_schema(spec)
-    rules = [_immutability_rule(spec_schema, mutable), *spec_schema.get("x-kubernetes-validations", [])]
+    rules = [*_immutability_rules(spec_schema, mutable), *spec_schema.get("x-kubernetes-validations", [])]
     return {
         "type": "object",
         "description": description,
@@ -151,29 +151,30 @@ def _root_schema(description: str, spec: type[BaseModel], status: type[BaseModel
     }
 
 
-def _immutability_rule(spec_schema: Schema, mutable: frozenset[str]) -> Schema:
-    terms = _unchanged(spec_schema, mutable)
-    return {
-        "rule": " && ".join(terms),
-        "message": f"a spec is fixed once created; only {', '.join(sorted(mutable))} may change",
-    }
+def _immutability_rules(spec_schema: Schema, mutable: frozenset[str]) -> list[Schema]:
+    # One rule a field, so that a refusal names what changed: a message made by CEL is over the API server's budget.
+    message = f"fixed once created; of a spec only {', '.join(sorted(mutable))} may change"
+    return [
+        {"rule": rule, "fieldPath": f".{path}", "message": message}
+        for path, rule in _unchanged(spec_schema, mutable).items()
+    ]
 
 
-def _unchanged(schema: Schema, mutable: frozenset[str], prefix: str = "") -> list[str]:
+def _unchanged(schema: Schema, mutable: frozenset[str], prefix: str = "") -> dict[str, str]:
     # Written with has() and not with optional fields (self.?a), whose size the API server cannot bound: over budget.
-    terms: list[str] = []
+    rules: dict[str, str] = {}
     for name, member in schema["properties"].items():
         path = f"{prefix}{name}"
         new, old = f"self.{path}", f"oldSelf.{path}"
         if path in mutable:
             continue
         if any(other.startswith(f"{path}.") for other in mutable):
-            terms += _unchanged(member, mutable, f"{path}.")
+            rules |= _unchanged(member, mutable, f"{path}.")
         elif name in schema.get("required", []) or "default" in member:
-            terms.append(f"{new} == {old}")
+            rules[path] = f"{new} == {old}"
         else:
-            terms.append(f"has({new}) == has({old}) && (!has({new}) || {new} == {old})")
-    return terms
+            rules[path] = f"has({new}) == has({old}) && (!has({new}) || {new} == {old})"
+    return rules
 
 
 def _column(name: str, type: str, path: str, description: str, priority: int = 0) -> Schema:

@@ -11,6 +11,7 @@ from deepcoder_api.specification import (
     ObjectUri,
     PodSpec,
     SandboxSpec,
+    SecretName,
     ShortText,
     Specification,
     StorageSpec,
@@ -66,7 +67,7 @@ class EvaluatedModel(Specification):
         description="hf://organisation/name, s3://bucket/prefix, pvc://claim/path, or file:///path (local runs only).",
     )
     training_run: TrainingRunModel | None = Field(default=None, description="What a TrainingRun made.")
-    secret_name: ShortText | None = Field(default=None, description="Secret with HF_TOKEN for an hf:// model.")
+    secret_name: SecretName | None = Field(default=None, description="Secret with HF_TOKEN for an hf:// model.")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> EvaluatedModel:
@@ -115,7 +116,24 @@ class Benchmark(Specification):
 class EvaluationSpec(Specification):
     """A measurement: the model, how it is sampled, the problems, the pods and the bucket."""
 
-    model_config = ConfigDict(json_schema_extra={"x-mutable": ["sandbox.replicas", "activeDeadlineSeconds"]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-mutable": ["sandbox.replicas", "activeDeadlineSeconds"],
+            "x-rules": [
+                {
+                    "rule": "self.engine.tensorParallel <= (self.engine.gpusPerReplica > 1 ? "
+                    "self.engine.gpusPerReplica : 1)",
+                    "fieldPath": ".engine.tensorParallel",
+                    "message": "must be at most engine.gpusPerReplica: one shard a GPU",
+                },
+                {
+                    "rule": "!has(self.engine.maxModelLength) || self.sampling.maxTokens < self.engine.maxModelLength",
+                    "fieldPath": ".sampling.maxTokens",
+                    "message": "must be less than engine.maxModelLength, which the prompt is part of",
+                },
+            ],
+        }
+    )
 
     model: EvaluatedModel = Field(description="The model to measure.")
     engine: EngineSpec = Field(default=EngineSpec(), description="The engine pods.")
@@ -138,6 +156,21 @@ class EvaluationSpec(Specification):
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(f"benchmarks: the name {repeated[0]!r} is given twice; each must be unique")
+        return self
+
+    @model_validator(mode="after")
+    def _engine_fits(self) -> EvaluationSpec:
+        engine = self.engine
+        if engine.tensor_parallel > max(1, engine.gpus_per_replica):
+            raise ValueError(
+                f"engine.tensorParallel: {engine.tensor_parallel} is more than engine.gpusPerReplica "
+                f"({engine.gpus_per_replica}); at most one shard a GPU"
+            )
+        if engine.max_model_length is not None and self.sampling.max_tokens >= engine.max_model_length:
+            raise ValueError(
+                f"sampling.maxTokens: {self.sampling.max_tokens} leaves no place for a prompt: it must be less than "
+                f"engine.maxModelLength ({engine.max_model_length})"
+            )
         return self
 
 

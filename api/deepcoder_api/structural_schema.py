@@ -56,23 +56,19 @@ class _Inliner:
         return merged
 
     def _object(self, merged: Schema) -> Schema:
-        result: Schema = {}
+        rules = list(merged.get("x-rules", []))
         if "properties" in merged:
-            result["properties"] = {name: self.schema(member) for name, member in merged["properties"].items()}
+            result: Schema = {
+                "properties": {name: self.schema(member) for name, member in merged["properties"].items()}
+            }
             result |= {"required": merged["required"]} if merged.get("required") else {}
         else:
             patterns = cast("dict[str, Schema]", merged.get("patternProperties", {}))
             values = cast("Schema | None", merged.get("additionalProperties")) or next(iter(patterns.values()), None)
-            result |= {"additionalProperties": self.schema(values)} if values else {}
-        rules = list(merged.get("x-rules", []))
+            result = {"additionalProperties": self.schema(values)} if values else {}
+            rules += [_key_rule(pattern) for pattern in patterns]
         if exactly_one := cast("list[str]", merged.get("x-exactly-one", [])):
-            given = ", ".join(f"has(self.{name})" for name in exactly_one)
-            rules.append(
-                {
-                    "rule": f"[{given}].filter(given, given).size() == 1",
-                    "message": f"exactly one of {', '.join(exactly_one)} must be given",
-                }
-            )
+            rules.append(_exactly_one_rule(exactly_one))
         return result | ({"x-kubernetes-validations": rules} if rules else {})
 
     def _array(self, merged: Schema) -> Schema:
@@ -93,6 +89,19 @@ class _Inliner:
             has_own = any("default" in member for member in result["properties"].values())
             return {"default": needed} if needed or has_own else {}
         return {} if default in ({}, []) else {"default": default}
+
+
+def _key_rule(pattern: str) -> Schema:
+    # Structural schemas have no patternProperties.
+    return {"rule": f"self.all(key, key.matches('{pattern}'))", "message": f"every key must match {pattern}"}
+
+
+def _exactly_one_rule(members: list[str]) -> Schema:
+    given = ", ".join(f"has(self.{name})" for name in members)
+    return {
+        "rule": f"[{given}].filter(given, given).size() == 1",
+        "message": f"exactly one of {', '.join(members)} must be given",
+    }
 
 
 def _beyond_members(default: Schema, schema: Schema) -> Schema:

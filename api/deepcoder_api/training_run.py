@@ -190,6 +190,10 @@ class FailurePolicy(Specification):
     )
 
 
+# CEL: the tokens of the longest sample that a run allows.
+_NEEDED = "self.data.maxPromptTokens + self.stages.map(stage, stage.maxResponseTokens).max()"
+
+
 class TrainingRunSpec(Specification):
     """A run: the model, the problems, the recipe, the pods and the bucket."""
 
@@ -206,19 +210,18 @@ class TrainingRunSpec(Specification):
                 {
                     "rule": "self.rollout.tensorParallel <= (self.rollout.gpusPerReplica > 1 ? "
                     "self.rollout.gpusPerReplica : 1)",
-                    "message": "rollout.tensorParallel must be at most rollout.gpusPerReplica: one shard a GPU",
+                    "fieldPath": ".rollout.tensorParallel",
+                    "message": "must be at most rollout.gpusPerReplica: one shard a GPU",
                 },
                 {
-                    "rule": "!has(self.rollout.maxModelLength) || self.stages.all(stage, "
-                    "self.data.maxPromptTokens + stage.maxResponseTokens <= self.rollout.maxModelLength)",
-                    "message": "rollout.maxModelLength must be at least data.maxPromptTokens plus the longest "
-                    "stage's maxResponseTokens",
+                    "rule": f"!has(self.rollout.maxModelLength) || {_NEEDED} <= self.rollout.maxModelLength",
+                    "fieldPath": ".rollout.maxModelLength",
+                    "message": "must be at least data.maxPromptTokens plus the longest stage's maxResponseTokens",
                 },
                 {
-                    "rule": "self.stages.all(stage, "
-                    "self.data.maxPromptTokens + stage.maxResponseTokens <= self.trainer.tokensPerMicrobatch)",
-                    "message": "trainer.tokensPerMicrobatch must be at least data.maxPromptTokens plus the longest "
-                    "stage's maxResponseTokens: it must hold one sample",
+                    "rule": f"{_NEEDED} <= self.trainer.tokensPerMicrobatch",
+                    "fieldPath": ".trainer.tokensPerMicrobatch",
+                    "message": "must hold one sample: data.maxPromptTokens plus the longest stage's maxResponseTokens",
                 },
             ],
         }

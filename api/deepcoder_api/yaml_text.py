@@ -1,7 +1,7 @@
 """YAML text read with kubectl's scalar rules (sigs.k8s.io/yaml), so that a file means here what it means to a cluster.
 
-Against PyYAML's own rules: 1e-6 is a number, 2024-08-01 a string, 12:30 a string, y and n are booleans, and a key
-given twice is an error, as it is to kubectl's strict decoding.
+Against PyYAML's own rules: 1e-6 is a number, 2024-08-01 a string, 12:30 a string, y and n are booleans. Stricter than
+kubectl in one thing: a key given twice is an error here, where kubectl takes the last one without a word.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from deepcoder_cli.manifests import read_manifests
 
@@ -22,7 +23,8 @@ def validate(
         err.print(f"[red]{error}[/red]")
         raise typer.Exit(2) from error
     for fault in manifests.faults:
-        err.print(f"[red]✗[/red] {fault.file} {fault.resource}: {fault.text}", highlight=False, soft_wrap=True)
+        fault_text = escape(f"{fault.file} {fault.resource}: {fault.text}")  # a pattern such as [a-z] is no markup
+        err.print(f"[red]✗[/red] {fault_text}", highlight=False, soft_wrap=True)
     for resource in manifests.resources:
         out.print(f"[green]✓[/green] {resource.kind}/{resource.metadata.name}", highlight=False)
     if manifests.faults:

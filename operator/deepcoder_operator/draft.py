@@ -1,7 +1,11 @@
-"""A status being worked out: starts from the last one, collects changes and conditions, ends as a Plan. No I/O."""
+"""A status being worked out: starts from the last one, collects changes and conditions, ends as a Plan. No I/O.
+
+Ready and Stalled are what kstatus reads: Stalled True means failed, so nothing that may still heal sets it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic
 
@@ -28,9 +32,17 @@ class Draft(Generic[Status]):
         self._children = children
         self._changes: dict[str, Any] = {"observed_generation": generation}
         self._conditions: list[Condition] = list(status.conditions)
+        self._look_by: datetime | None = None
         self.actions: list[Action] = []
-        if status.start_time is None:
-            self.set(start_time=rfc3339(now))
+
+    def begin(self) -> None:
+        """The time from which the resource is under way, kept from the first call on."""
+        if self._status.start_time is None:
+            self.set(start_time=rfc3339(self._now))
+
+    def look_by(self, moment: datetime) -> None:
+        """Something is due then: the plan looks again no later, whatever happens or does not."""
+        self._look_by = moment
 
     def set(self, **changes: Any) -> None:
         """Change fields, by their Python names."""
@@ -51,25 +63,22 @@ class Draft(Generic[Status]):
         self.set(phase=phase, message=message[:4096])
         self.condition("Ready", "True" if ready else "False", reason or phase, message)
 
-    def unstall(self) -> None:
-        """Nothing stands in the way any longer."""
-        if any(item.type == "Stalled" for item in self._conditions):
-            self.condition("Stalled", "False", "Progressing")
-
     def wait(self, phase: str, reason: str, message: str, again_in: float | None = None) -> Plan[Status]:
         """Something outside must change first; say what."""
         self.phase(phase, message, reason=reason)
-        self.condition("Stalled", "True", reason, message)
         return self.plan(again_in)
 
     def plan(self, again_in: float | None = None) -> Plan[Status]:
         """The plan, with the actions collected."""
-        changes = {**self._changes, "conditions": self._conditions}
+        if self._look_by is not None:
+            due = max(0.0, (self._look_by - self._now).total_seconds())
+            again_in = due if again_in is None else min(again_in, due)
+        changes = {**self._changes, "conditions": _of_generation(self._conditions, self._generation)}
         return Plan(self._status.model_copy(update=changes), tuple(self.actions), again_in)
 
-    def fail(self, failure: Failure) -> Plan[Status]:
+    def fail(self, failure: Failure, attempt: int | None = None) -> Plan[Status]:
         """The end: nothing heals it. What is still running is released."""
-        self.failure(failure)
+        self.failure(failure, attempt)
         self.phase("Failed", failure.cause, reason=failure.reason)
         self.condition("Failed", "True", failure.reason, failure.cause)
         self.condition("Stalled", "True", failure.reason, failure.cause)
@@ -82,7 +91,6 @@ class Draft(Generic[Status]):
         self.phase("Succeeded", message, ready=True, reason="Succeeded")
         self.condition("Complete", "True", "Succeeded", message)
         self.condition("Failed", "False", "Succeeded")
-        self.unstall()
         return self._end()
 
     def failure(self, failure: Failure, attempt: int | None = None) -> None:
@@ -101,4 +109,17 @@ class Draft(Generic[Status]):
     def _end(self) -> Plan[Status]:
         self.set(completion_time=rfc3339(self._now))
         self.actions = list(release(self._children))
+        self._look_by = None
         return self.plan()
+
+
+def ended(status: Status, generation: int | None, children: Children) -> Plan[Status]:
+    """The plan of a resource that has ended: only what it no longer needs goes, and a changed spec is noticed."""
+    conditions = _of_generation(status.conditions, generation)
+    seen = status.model_copy(update={"observed_generation": generation, "conditions": conditions})
+    return Plan(seen, release(children))
+
+
+def _of_generation(conditions: Sequence[Condition], generation: int | None) -> list[Condition]:
+    # All were looked at again, and hold: `kubectl wait` takes no condition of an older generation.
+    return [item.model_copy(update={"observed_generation": generation}) for item in conditions]

@@ -13,11 +13,17 @@ from deepcoder_operator.plan import Failure
 # A Secret or an image may be applied moments after the run, and a registry may hiccup: so long it may take to appear.
 SECRET_GRACE = timedelta(seconds=20)
 IMAGE_GRACE = timedelta(seconds=90)
+# A registry that does not answer says nothing of the image; it may be away for so long.
+REGISTRY_GRACE = timedelta(minutes=15)
 OUT_OF_MEMORY = "OutOfMemory"
 
 _SECRET = re.compile(r'secret "(?P<name>[^"]+)" not found', re.IGNORECASE)
 _SECRET_KEY = re.compile(r"couldn't find key (?P<key>\S+) in Secret (?:[^/\s]+/)?(?P<name>\S+)", re.IGNORECASE)
 _CLAIM = re.compile(r'persistentvolumeclaim "(?P<name>[^"]+)" not found', re.IGNORECASE)
+_NO_IMAGE = re.compile(
+    r"not found|manifest unknown|does not exist|denied|unauthorized|forbidden|authorization failed|invalid reference",
+    re.IGNORECASE,
+)
 _IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ErrImageInspect")
 
 
@@ -31,6 +37,10 @@ def failure_of(pods: Sequence[PodSeen], what: str) -> Failure:
     """Why the pods of a Job ended: the first container that failed, unless the cluster took a pod away."""
     taken = [pod for pod in pods if pod.terminating or pod.disrupted]
     failed = [(end, pod) for pod in pods if pod not in taken for end in pod.ends if end.exit_code != 0]
+    evicted = next((pod for pod in pods if pod.evicted), None)
+    if evicted is not None:
+        cause = f"pod {evicted.name} was evicted for what it used: {evicted.evicted}"
+        return Failure("Evicted", cause, "retry", evicted.name)
     if failed:
         end, pod = min(failed, key=lambda pair: (pair[0].finished_at is None, pair[0].finished_at, pair[1].index))
         return _from_end(end, pod)
@@ -47,6 +57,9 @@ def failure_of(pods: Sequence[PodSeen], what: str) -> Failure:
 
 def _from_end(end: ContainerEnd, pod: PodSeen) -> Failure:
     message = parse_termination_message(end.message)
+    if end.reason == "ContainerStatusUnknown":
+        # What a kubelet writes that finds the container gone after its node was.
+        return Failure("PodTaken", f"pod {pod.name} was lost with its node", "free", pod.name, end.container)
     if end.reason == "OOMKilled":
         cause = f"container {end.container} of pod {pod.name} used more memory than its limit and was killed"
         return Failure(OUT_OF_MEMORY, cause, "retry", pod.name, end.container, end.exit_code)
@@ -73,19 +86,21 @@ def cannot_start(pods: Sequence[PodSeen], secrets: dict[str, str], now: datetime
     for pod in pods:
         if pod.terminating:
             continue
-        age = now - (pod.created_at or now)
         for wait in pod.waits:
-            if failure := _cannot_start(pod, wait, secrets, age):
+            if failure := _cannot_start(pod, wait, secrets, now):
                 return failure
-        if (claim := _CLAIM.search(pod.unschedulable)) and age >= SECRET_GRACE:
-            name = claim["name"]
-            return Failure("ClaimNotFound", f"the PersistentVolumeClaim {name!r} does not exist", "never", pod.name)
+        claim = _CLAIM.search(pod.unschedulable)
+        if claim and now - (pod.created_at or now) >= SECRET_GRACE:
+            cause = f'the PersistentVolumeClaim "{claim["name"]}" does not exist in this namespace'
+            return Failure("ClaimNotFound", cause, "never", pod.name)
     return None
 
 
 def waiting_for(pods: Sequence[PodSeen]) -> str:
     """What pods wait for, for people; "" when nothing is known."""
     for pod in pods:
+        if pod.terminating:
+            continue
         if pod.unschedulable:
             return f"pod {pod.name} cannot be scheduled: {pod.unschedulable}"
         for wait in pod.waits:
@@ -93,13 +108,24 @@ def waiting_for(pods: Sequence[PodSeen]) -> str:
     return ""
 
 
-def _cannot_start(pod: PodSeen, wait: ContainerWait, secrets: dict[str, str], age: timedelta) -> Failure | None:
-    if wait.reason == "CreateContainerConfigError" and age >= SECRET_GRACE:
+def _cannot_start(pod: PodSeen, wait: ContainerWait, secrets: dict[str, str], now: datetime) -> Failure | None:
+    since = _waits_since(pod)
+    waited = now - since if since else timedelta()
+    if wait.reason == "CreateContainerConfigError" and waited >= SECRET_GRACE:
         return Failure(*_config_error(wait, secrets), "never", pod.name, wait.container)
-    if wait.reason in _IMAGE_REASONS and (age >= IMAGE_GRACE or wait.reason == "InvalidImageName"):
+    if wait.reason not in _IMAGE_REASONS:
+        return None
+    certain = wait.reason == "ErrImageNeverPull" or bool(_NO_IMAGE.search(wait.message))
+    if wait.reason == "InvalidImageName" or waited >= (IMAGE_GRACE if certain else REGISTRY_GRACE):
         cause = f"the image of container {wait.container} cannot be pulled: {wait.message or wait.reason}"
         return Failure("ImageNotFound", cause, "never", pod.name, wait.container)
     return None
+
+
+def _waits_since(pod: PodSeen) -> datetime | None:
+    """Since when its next container could have started: on its node, and with the containers before it done."""
+    moments = [pod.created_at, pod.scheduled_at, *(end.finished_at for end in pod.ends)]
+    return max((moment for moment in moments if moment), default=None)
 
 
 def _config_error(wait: ContainerWait, secrets: dict[str, str]) -> tuple[str, str]:

@@ -1,11 +1,11 @@
 """What can go wrong with the cluster, by what helps.
 
 ClusterError                 the API server did not do what was asked
-|- RetryableError            a retry may help: network, 429, 5xx, time-out
-|  `- ConflictError          409 on an update: somebody else was faster; read again
+|- RetryableError            a retry may help: network, time-out, 401 (a token is renewed meanwhile), 429, 5xx
+|  `- ConflictError          409: somebody else was faster, also at a quota that a create counts on; read again
 |- NotFoundError             404
-|- AlreadyExistsError        409 on a create
-`- RefusedError              400, 403, 413, 422: the same request is refused again
+|- AlreadyExistsError        409 on a create whose name is taken
+`- RefusedError              400, 403, 405, 413, 415, 422: the same request is refused again
 """
 
 from __future__ import annotations
@@ -50,24 +50,28 @@ class RefusedError(ClusterError):
 
 def from_response(what: str, method: str, status: int, body: bytes | str) -> ClusterError:
     """The error that an HTTP answer stands for."""
-    message = _message(body)
+    reason, message = _told(body)
     match status:
         case 404:
             return NotFoundError(what, status, message)
+        case 409 if method == "POST" and reason != "Conflict":
+            return AlreadyExistsError(what, status, message)
         case 409:
-            return (
-                AlreadyExistsError(what, status, message) if method == "POST" else ConflictError(what, status, message)
-            )
-        case 400 | 401 | 403 | 405 | 413 | 415 | 422:
+            return ConflictError(what, status, message)
+        case 400 | 403 | 405 | 413 | 415 | 422:
             return RefusedError(what, status, message)
         case _:
             return RetryableError(what, status, message)
 
 
-def _message(body: bytes | str) -> str:
+def _told(body: bytes | str) -> tuple[str, str]:
+    """Reason and message of a metav1.Status; no reason and the text as it is when the body is something else."""
     text = body.decode(errors="replace") if isinstance(body, bytes) else body
     try:
         answer = json.loads(text)
     except ValueError:
-        return text[:500]
-    return str(cast("dict[str, Any]", answer).get("message", text[:500])) if isinstance(answer, dict) else text[:500]
+        return "", text[:500]
+    if not isinstance(answer, dict):
+        return "", text[:500]
+    status = cast("dict[str, Any]", answer)
+    return str(status.get("reason", "")), str(status.get("message", text[:500]))

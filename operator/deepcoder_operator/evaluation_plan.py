@@ -6,18 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deepcoder_api.evaluation import EvaluationStatus
-from deepcoder_api.lifecycle import EvaluationProgress
+from deepcoder_api.lifecycle import EvaluationProgress, TerminationMessage
 from deepcoder_api.manifest import EvaluationResource, TrainingRunResource
 from deepcoder_api.resolve import ResolvedEvaluation
 from deepcoder_operator import evaluation_objects, gates
-from deepcoder_operator.draft import ENDED, Draft
+from deepcoder_operator.draft import ENDED, Draft, ended
 from deepcoder_operator.endings import cannot_start, waiting_for
 from deepcoder_operator.evaluated_model import Found, Unavailable, find_model
 from deepcoder_operator.frozen import Frozen, config_map, read_frozen
 from deepcoder_operator.labels import Owner
 from deepcoder_operator.observed import Children
-from deepcoder_operator.plan import Create, Plan, Surroundings, missing, release
-from deepcoder_operator.trials import MAX_TRIES, Trial, read_trial
+from deepcoder_operator.plan import Create, Failure, Plan, Surroundings, missing
+from deepcoder_operator.trials import MOST_JOBS, Trial, read_trial
 
 PROGRESS_SECONDS = 5.0
 WAIT_SECONDS = 30.0
@@ -58,14 +58,10 @@ def plan_evaluation(
     evaluation: EvaluationResource, children: Children, facts: EvaluationFacts, around: Surroundings
 ) -> EvaluationPlan:
     """The next actions and the status of `evaluation`. Raises FrozenConfigError when its ConfigMap cannot be read."""
+    meta = evaluation.metadata
     if evaluation.status.phase in ENDED:
-        return Plan(evaluation.status, release(children))
-    meta, spec = evaluation.metadata, evaluation.spec
+        return ended(evaluation.status, meta.generation, children)
     draft = Draft(evaluation.status, meta.generation, around.now, children)
-    started = evaluation.status.start_time
-    late = gates.within_deadline(draft, started, spec.active_deadline_seconds, around.now)
-    if late is not None:
-        return late
     frozen = _frozen(evaluation, children, facts, around)
     if isinstance(frozen, Unavailable):
         if frozen.failure is not None:
@@ -74,8 +70,11 @@ def plan_evaluation(
         return draft.plan(WAIT_SECONDS)
     owner = Owner("Evaluation", meta.namespace, meta.name, meta.uid)
     context = Context(evaluation, owner, children, facts, around, draft, frozen)
+    draft.begin()
     draft.set(model=frozen.resource.model_uri)
     parts: tuple[Callable[[Context], EvaluationPlan | None], ...] = (
+        _finished,
+        _within_deadline,
         _fit_for_a_cluster,
         _runtime_class,
         _foundations,
@@ -109,6 +108,18 @@ def _frozen(
     return model
 
 
+def _finished(context: Context) -> EvaluationPlan | None:
+    """The good end, which holds whatever else went wrong meanwhile: a deadline, a server."""
+    trial = read_trial(context.children, "evaluator", context.secrets, context.around.now)
+    return _succeed(context, trial.message) if trial.state == "done" and trial.message is not None else None
+
+
+def _within_deadline(context: Context) -> EvaluationPlan | None:
+    # Waiting for a run's model does not count: the start is when that is there.
+    started, seconds = context.evaluation.status.start_time, context.evaluation.spec.active_deadline_seconds
+    return gates.within_deadline(context.draft, started, seconds, context.around.now)
+
+
 def _fit_for_a_cluster(context: Context) -> EvaluationPlan | None:
     spec = context.evaluation.spec
     uris = [(f"spec.benchmarks[{index}].uri", benchmark.uri) for index, benchmark in enumerate(spec.benchmarks)]
@@ -135,10 +146,8 @@ def _preflight(context: Context) -> EvaluationPlan | None:
 
 def _servers(context: Context) -> EvaluationPlan | None:
     draft, children, now = context.draft, context.children, context.around.now
-    engine = children.deployment("engine")
-    if engine is None or engine.terminating:
-        # The engine loads its model while the sandbox shows its isolation.
-        draft.actions.append(Create(evaluation_objects.engine_deployment(context.owner, context.frozen)))
+    # The engine loads its model while the sandbox shows its isolation.
+    gates.deployed(draft, children, evaluation_objects.engine_deployment(context.owner, context.frozen))
     replicas = context.evaluation.spec.sandbox.replicas
     deployment = evaluation_objects.sandbox_deployment(context.owner, context.frozen, replicas)
     stopped = gates.sandbox(draft, children, deployment, "Starting", now)
@@ -151,7 +160,6 @@ def _servers(context: Context) -> EvaluationPlan | None:
         return draft.fail(stuck)
     if waiting := waiting_for(pods):
         return draft.wait("Starting", "EngineWaiting", waiting, PROGRESS_SECONDS)
-    draft.unstall()
     draft.phase("Starting", "starting the engine")
     return draft.plan()
 
@@ -160,8 +168,6 @@ def _evaluate(context: Context) -> EvaluationPlan:
     draft = context.draft
     trial = read_trial(context.children, "evaluator", context.secrets, context.around.now)
     match trial.state:
-        case "done" if trial.message is not None:
-            return _succeed(context, trial)
         case "failed":
             assert trial.failure is not None
             return draft.fail(trial.failure)
@@ -171,9 +177,10 @@ def _evaluate(context: Context) -> EvaluationPlan:
         case "running":
             return _running(context, trial)
         case _:
+            # Also for a Job that is done while its pod, and the scores with it, is gone.
             number = trial.number + 1 if trial.state == "done" else trial.number
-            if number > MAX_TRIES and trial.failure is not None:
-                return draft.fail(trial.failure)
+            if number > MOST_JOBS:
+                return draft.fail(Failure("EvaluatorFailed", "no evaluator Job has left its scores"))
             draft.actions.append(Create(evaluation_objects.evaluator_job(context.owner, context.frozen, number)))
             draft.phase("Running", "starting the evaluator")
             return draft.plan(PROGRESS_SECONDS)
@@ -183,16 +190,13 @@ def _running(context: Context, trial: Trial) -> EvaluationPlan:
     draft, progress = context.draft, context.facts.progress
     if trial.waiting:
         return draft.wait("Running", "EvaluatorWaiting", trial.waiting, PROGRESS_SECONDS)
-    draft.unstall()
     if progress is not None:
         draft.set(answered=progress.answered, total=progress.total)
     draft.phase("Running", "answering and grading", ready=True)
     return draft.plan(PROGRESS_SECONDS)
 
 
-def _succeed(context: Context, trial: Trial) -> EvaluationPlan:
-    message = trial.message
-    assert message is not None
+def _succeed(context: Context, message: TerminationMessage) -> EvaluationPlan:
     scores = list(message.scores or ())
     first = scores[0].pass_at_1 if scores else None
     total = context.evaluation.status.total

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from pydantic import ValidationError
-
 from deepcoder_api.processes import Image
 from deepcoder_api.resolve import ResolvedEvaluation, ResolvedRun
 from deepcoder_operator.labels import Owner
@@ -81,5 +79,5 @@ def read_frozen(model: type[Resolved], data: Mapping[str, str]) -> Frozen[Resolv
             resource=model.model_validate_json(data[CONFIG_KEY]),
             images=Images(images["images"], images["pullPolicy"], tuple(images["pullSecrets"])),
         )
-    except (KeyError, ValueError, ValidationError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise FrozenConfigError(f"the frozen configuration cannot be read: {error}") from error

@@ -26,7 +26,11 @@ def within_deadline(
 ) -> Plan[Status] | None:
     """spec.activeDeadlineSeconds."""
     begun = parse_time(started)
-    if seconds is None or begun is None or now - begun < timedelta(seconds=seconds):
+    if seconds is None or begun is None:
+        return None
+    deadline = begun + timedelta(seconds=seconds)
+    if now < deadline:
+        draft.look_by(deadline)
         return None
     cause = f"spec.activeDeadlineSeconds: {seconds}: it had not finished that long after {started}"
     return draft.fail(Failure("DeadlineExceeded", cause))
@@ -44,8 +48,11 @@ def local_only(draft: Draft[Status], uris: Sequence[tuple[str, str | None]]) -> 
 def runtime_class(
     draft: Draft[Status], sandbox: SandboxSpec, there: bool | None, created: str | None, now: datetime
 ) -> Plan[Status] | None:
-    """The sandbox's RuntimeClass must be there before any pod is made. `there` None: not asked, not needed."""
-    if there is not False:
+    """The sandbox's RuntimeClass must be there before any pod is made. `there` None: not asked, not needed.
+
+    Once the isolation was shown it is not asked again: what runs by then does not end because the class is replaced.
+    """
+    if there is not False or draft.is_true("IsolationVerified"):
         return None
     name = sandbox.runtime_class_name
     cause = (
@@ -74,7 +81,6 @@ def preflight(
     match trial.state:
         case "done":
             draft.condition("PreflightPassed", "True", "Passed", "model, bucket, key and data are there")
-            draft.unstall()
             return None
         case "failed":
             assert trial.failure is not None
@@ -93,16 +99,21 @@ def preflight(
             return draft.plan()
 
 
+def deployed(draft: Draft[Status], children: Children, deployment: Document) -> None:
+    """A Deployment is there, and of the size it should have."""
+    name, replicas = deployment["metadata"]["name"], int(deployment["spec"]["replicas"])
+    seen = next((item for item in children.deployments if item.name == name and not item.terminating), None)
+    if seen is None:
+        draft.actions.append(Create(deployment))
+    elif seen.replicas != replicas:
+        draft.actions.append(Scale(seen.name, seen.uid, replicas))
+
+
 def sandbox(
     draft: Draft[Status], children: Children, deployment: Document, phase: str, now: datetime
 ) -> Plan[Status] | None:
     """The grading servers are there, and one has shown from inside that it is isolated."""
-    replicas = int(deployment["spec"]["replicas"])
-    seen = children.deployment("sandbox")
-    if seen is None or seen.terminating:
-        draft.actions.append(Create(deployment))
-    elif seen.replicas != replicas:
-        draft.actions.append(Scale(seen.name, seen.uid, replicas))
+    deployed(draft, children, deployment)
     pods = [pod for pod in children.pods_of("sandbox") if not pod.terminating]
     if any(pod.ready for pod in pods):
         draft.condition(

@@ -58,20 +58,24 @@ class ContainerWait:
 
 @dataclass(frozen=True, slots=True)
 class PodSeen:
-    """A pod."""
+    """A pod. `disrupted` says why the cluster took it, `evicted` why it was ended for what it did itself.
+
+    `scheduled_at` is when it got its node.
+    """
 
     name: str
     uid: str
     role: str
     attempt: int = 0
     index: int = 0
-    job: str = ""
     phase: str = "Pending"
     ready: bool = False
     address: str = ""
     created_at: datetime | None = None
+    scheduled_at: datetime | None = None
     terminating: bool = False
     disrupted: str = ""
+    evicted: str = ""
     unschedulable: str = ""
     waits: tuple[ContainerWait, ...] = ()
     ends: tuple[ContainerEnd, ...] = ()

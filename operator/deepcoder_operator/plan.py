@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from deepcoder_api.evaluation import EvaluationStatus
 from deepcoder_api.training_run import TrainingRunStatus
@@ -14,6 +14,7 @@ from deepcoder_operator.observed import Children
 
 Status = TypeVar("Status", TrainingRunStatus, EvaluationStatus)
 Document = dict[str, Any]
+Heals = Literal["never", "retry", "free"]
 
 # Objects that serve a run while it lives. Finished Jobs stay, for their logs; accounts and policies cost nothing.
 _RELEASED_KINDS = ("Service", "PodDisruptionBudget")
@@ -77,11 +78,11 @@ class Plan(Generic[Status]):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why something ended. `heals`: never, with another try, or free (the cluster took the pod; nobody's fault)."""
+    """Why something ended. `heals`: never, by another try, or free (the cluster took the pod; nobody's fault)."""
 
     reason: str
     cause: str
-    heals: str = "never"
+    heals: Heals = "never"
     pod: str | None = None
     container: str | None = None
     exit_code: int | None = None

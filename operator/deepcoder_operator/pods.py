@@ -9,13 +9,15 @@ from deepcoder_api.specification import PodSpec, kubernetes_form
 from deepcoder_operator.frozen import Images
 from deepcoder_operator.labels import Owner
 
+Document = dict[str, Any]
+
 USER = 10001
 GPU_RESOURCE = "nvidia.com/gpu"
 CONFIG_FOLDER = CONFIG_PATH.rpartition("/")[0]
 _CONFIG_VOLUME = "config"
 _TEMPORARY_VOLUME = "temporary"
-
-Document = dict[str, Any]
+# A program in the sandbox that finds its way to /tmp must not fill the node's disk.
+_SANDBOX_TEMPORARY: Document = {"medium": "Memory", "sizeLimit": "64Mi"}
 
 _DOWNWARD: dict[str, str] = {"POD_IP": "status.podIP", "POD_NAME": "metadata.name"}
 
@@ -103,16 +105,17 @@ def _container(process: Process, images: Images) -> Document:
 
 
 def _environment(process: Process) -> list[Document]:
-    variables: list[Document] = []
+    # By name, so that none is there twice: a process's own address and its keys win over what `pod.env` says.
+    variables: dict[str, Document] = {}
     if process.role != "sandbox":
-        variables += [{"name": n, "valueFrom": {"fieldRef": {"fieldPath": path}}} for n, path in _DOWNWARD.items()]
-    variables += [{"name": name, "value": value} for name, value in process.environment.items()]
+        variables |= {name: {"valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in _DOWNWARD.items()}
+    variables |= {name: {"value": value} for name, value in process.environment.items() if name not in variables}
     for secret in process.secrets:
         reference: Document = {"name": secret.secret, "key": secret.name}
         if secret.optional:
             reference["optional"] = True
-        variables.append({"name": secret.name, "valueFrom": {"secretKeyRef": reference}})
-    return variables
+        variables[secret.name] = {"valueFrom": {"secretKeyRef": reference}}
+    return [{"name": name, **source} for name, source in variables.items()]
 
 
 def _resources(process: Process) -> Document:
@@ -147,7 +150,8 @@ def _mounts(process: Process) -> list[Document]:
 
 def _volumes(owner: Owner, process: Process) -> list[Document]:
     everyone = (process, *process.before)
-    volumes: dict[str, Document] = {_TEMPORARY_VOLUME: {"emptyDir": {}}}
+    temporary = _SANDBOX_TEMPORARY if process.role == "sandbox" else {}
+    volumes: dict[str, Document] = {_TEMPORARY_VOLUME: {"emptyDir": temporary}}
     if any(_reads_config(member) for member in everyone):
         volumes[_CONFIG_VOLUME] = {"configMap": {"name": owner.child("config")}}
     for member in everyone:

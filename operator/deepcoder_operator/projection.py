@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
@@ -14,6 +15,10 @@ Body = Mapping[str, Any]
 
 # What a kubelet or the control plane writes as a pod's own reason when the node, and not the program, ended it.
 _LOST = ("Evicted", "NodeLost", "NodeShutdown", "Terminated", "Preempting", "NodeAffinity", "UnexpectedAdmissionError")
+# The kubelet's refusals of a pod that the scheduler gave it too late: OutOfcpu, OutOfmemory, OutOfnvidia.com/gpu.
+_NO_ROOM = "OutOf"
+# An eviction for what the pod itself wrote, such as: Usage of EmptyDir volume "work" exceeds the limit "1Gi".
+_OVER_OWN_LIMIT = re.compile(r"exceed(s|ed) .*limit")
 _STARTING = ("", "ContainerCreating", "PodInitializing")
 
 
@@ -94,8 +99,10 @@ def see_pod(body: Body) -> PodSeen:
         ready=conditions.get("Ready", {}).get("status") == "True",
         address=_text(status, "podIP"),
         created_at=parse_time(part(body, "metadata").get("creationTimestamp")),
+        scheduled_at=parse_time(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
         terminating=terminating(body),
         disrupted=_disruption(status, conditions.get("DisruptionTarget", {})),
+        evicted=_text(status, "message") if _over_own_limit(status) else "",
         unschedulable=_text(scheduled, "message") if scheduled.get("reason") == "Unschedulable" else "",
         waits=tuple(wait for item in containers if (wait := _wait(item))),
         ends=tuple(end for item in containers if (end := _end(item))),
@@ -134,9 +141,16 @@ def _text(body: Body, key: str) -> str:
 
 
 def _disruption(status: Body, condition: Body) -> str:
+    if _over_own_limit(status):
+        return ""
     if condition.get("status") == "True":
         return _text(condition, "message") or _text(condition, "reason") or "disrupted"
-    return _text(status, "message") or _text(status, "reason") if status.get("reason") in _LOST else ""
+    reason = _text(status, "reason")
+    return _text(status, "message") or reason if reason in _LOST or reason.startswith(_NO_ROOM) else ""
+
+
+def _over_own_limit(status: Body) -> bool:
+    return status.get("reason") == "Evicted" and bool(_OVER_OWN_LIMIT.search(_text(status, "message")))
 
 
 def _wait(container: Body) -> ContainerWait | None:

@@ -10,22 +10,27 @@ from collections.abc import Callable
 from deepcoder_api.manifest import TrainingRunResource
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_operator import gates, run_objects
-from deepcoder_operator.draft import ENDED, Draft
+from deepcoder_operator.draft import ENDED, Draft, ended
 from deepcoder_operator.frozen import Frozen, config_map, read_frozen
 from deepcoder_operator.labels import Owner
 from deepcoder_operator.observed import Children
-from deepcoder_operator.plan import Create, Failure, Plan, Scale, Surroundings, release
+from deepcoder_operator.plan import Create, Failure, Surroundings
 from deepcoder_operator.run_context import RunContext, RunFacts, RunPlan
-from deepcoder_operator.training import train
+from deepcoder_operator.training import finished, train
 from deepcoder_operator.trials import MAX_TRIES, read_trial
 
 
 def plan_run(run: TrainingRunResource, children: Children, facts: RunFacts, around: Surroundings) -> RunPlan:
-    """The next actions and the status of `run`. Raises FrozenConfigError when its ConfigMap cannot be read."""
+    """The next actions and the status of `run`.
+
+    Raises FrozenConfigError when its ConfigMap cannot be read, and SpecificationError when there is none yet and the
+    values of the spec do not fit each other.
+    """
     if run.status.phase in ENDED:
-        return Plan(run.status, release(children))
+        return ended(run.status, run.metadata.generation, children)
     context = _context(run, children, facts, around)
     parts: tuple[Callable[[RunContext], RunPlan | None], ...] = (
+        finished,
         _within_deadline,
         _fit_for_a_cluster,
         _runtime_class,
@@ -47,6 +52,7 @@ def _context(run: TrainingRunResource, children: Children, facts: RunFacts, arou
     owner = Owner("TrainingRun", meta.namespace, meta.name, meta.uid)
     frozen = read_frozen(ResolvedRun, children.config) if children.config else Frozen(run.resolved(), around.images)
     draft = Draft(run.status, meta.generation, around.now, children)
+    draft.begin()
     draft.set(total_steps=frozen.resource.total_steps)
     return RunContext(run, owner, children, facts, around, draft, frozen)
 
@@ -96,7 +102,6 @@ def _dataset(context: RunContext) -> RunPlan | None:
         case "done" if trial.message is not None and trial.message.uri:
             draft.set(dataset=trial.message.uri)
             draft.condition("DatasetReady", "True", "Prepared", trial.message.cause or trial.message.uri)
-            draft.unstall()
             draft.phase("Starting", "starting rollout and trainer")
             return draft.plan(again_in=0.0)
         case "failed":
@@ -109,7 +114,6 @@ def _dataset(context: RunContext) -> RunPlan | None:
         case "running":
             if trial.waiting:
                 return draft.wait("Preparing", "PrepareWaiting", trial.waiting, again_in=5.0)
-            draft.unstall()
             draft.phase("Preparing", "reading and checking the problems")
             return draft.plan()
         case _:
@@ -123,10 +127,7 @@ def _dataset(context: RunContext) -> RunPlan | None:
 
 
 def _rollout(context: RunContext) -> RunPlan | None:
-    draft, wanted = context.draft, context.run.spec.rollout.replicas
-    seen = context.children.deployment("rollout")
-    if seen is None or seen.terminating:
-        draft.actions.append(Create(run_objects.rollout_deployment(context.owner, context.frozen, wanted)))
-    elif seen.replicas != wanted:
-        draft.actions.append(Scale(seen.name, seen.uid, wanted))
+    replicas = context.run.spec.rollout.replicas
+    deployment = run_objects.rollout_deployment(context.owner, context.frozen, replicas)
+    gates.deployed(context.draft, context.children, deployment)
     return None

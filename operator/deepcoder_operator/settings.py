@@ -57,6 +57,6 @@ def _listed(text: str) -> tuple[str, ...]:
 
 def _whole(environment: Mapping[str, str], variable: str, default: int) -> int:
     text = environment.get(variable) or str(default)
-    if not text.isdigit():
-        raise SettingsError(f"{variable} is {text!r}: it must be a whole number")
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingsError(f"{variable} is {text!r}: it must be a whole number of at least 1")
     return int(text)

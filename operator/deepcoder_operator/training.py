@@ -6,6 +6,7 @@ next attempt is made. A number is never used twice: it is the largest of the sta
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from deepcoder_api.artifacts import RunPaths
@@ -26,6 +27,13 @@ LONGEST_PAUSE_SECONDS = 60.0
 KEPT_ATTEMPTS = 3
 
 
+def finished(context: RunContext) -> RunPlan | None:
+    """The good end, which holds whatever else went wrong meanwhile: a deadline, a server."""
+    attempt = _newest_attempt(context)
+    job = _job_of(context, attempt)
+    return _succeed(context, job) if job is not None and job.complete else None
+
+
 def train(context: RunContext) -> RunPlan:
     """Where the trainer stands, and what follows. The dataset is there."""
     _rollout_status(context)
@@ -35,9 +43,7 @@ def train(context: RunContext) -> RunPlan:
     judged = context.run.status.failure
     if judged is not None and judged.attempt == attempt:
         return _start_after_pause(context, attempt)
-    job = next((job for job in context.children.jobs_of("trainer") if job.attempt == attempt), None)
-    if job is not None and job.complete:
-        return _succeed(context, job)
+    job = _job_of(context, attempt)
     failure = _end_of(context, job, attempt)
     if failure is not None:
         return _judge(context, attempt, job, failure)
@@ -45,28 +51,40 @@ def train(context: RunContext) -> RunPlan:
 
 
 def _newest_attempt(context: RunContext) -> int:
+    # Jobs that are being deleted count: their number is used.
     jobs = [job.attempt for job in context.children.jobs if job.role == "trainer"]
-    return max(jobs, default=0) if context.run.status.attempt is None else max(*jobs, context.run.status.attempt, 0)
+    return max([context.run.status.attempt or 0, *jobs])
+
+
+def _job_of(context: RunContext, attempt: int) -> JobSeen | None:
+    return next((job for job in context.children.jobs_of("trainer") if job.attempt == attempt), None)
 
 
 def _start(context: RunContext, attempt: int) -> RunPlan:
-    owner, draft, children = context.owner, context.draft, context.children
-    dataset = context.run.status.dataset or ""
-    draft.actions += missing(children, run_objects.attempt_services(owner, attempt))
-    for named in children.named:
-        if named.kind == "Service" and named.name == owner.child("orchestrator") and named.attempt != attempt:
-            draft.actions.append(Select(named.name, named.uid, objects.orchestrator_selector(owner, attempt)))
-        elif named.kind == "Service" and named.name == owner.child(f"trainer-{attempt - 1}"):
-            draft.actions.append(Delete(named.kind, named.name, named.uid))
+    draft, dataset = context.draft, context.run.status.dataset or ""
+    _services(context, attempt)
     draft.actions += [
         Delete("Job", job.name, job.uid)
-        for job in children.jobs_of("trainer")
-        if job.attempt <= attempt - KEPT_ATTEMPTS
+        for job in context.children.jobs_of("trainer")
+        if job.attempt <= attempt - KEPT_ATTEMPTS or not (job.failed or job.complete)
     ]
-    draft.actions.append(Create(run_objects.trainer_job(owner, context.frozen, attempt, dataset)))
+    draft.actions.append(Create(run_objects.trainer_job(context.owner, context.frozen, attempt, dataset)))
     draft.set(attempt=attempt, restarts=context.run.status.restarts or 0)
     draft.phase("Starting", "starting rollout and trainer" if attempt == 1 else f"starting attempt {attempt}")
     return draft.plan(PROGRESS_SECONDS)
+
+
+def _services(context: RunContext, attempt: int) -> None:
+    """The Services of this attempt, and of no other."""
+    owner, draft, children = context.owner, context.draft, context.children
+    draft.actions += missing(children, run_objects.attempt_services(owner, attempt))
+    for named in children.named:
+        if named.kind != "Service" or named.terminating:
+            continue
+        if named.name == owner.child("orchestrator") and named.attempt != attempt:
+            draft.actions.append(Select(named.name, named.uid, objects.orchestrator_selector(owner, attempt)))
+        elif named.name.startswith(owner.child("trainer-")) and named.attempt != attempt:
+            draft.actions.append(Delete(named.kind, named.name, named.uid))
 
 
 def _start_after_pause(context: RunContext, attempt: int) -> RunPlan:
@@ -98,14 +116,13 @@ def _judge(context: RunContext, attempt: int, job: JobSeen | None, failure: Fail
     restarts = (status.restarts or 0) + (failure.heals == "retry")
     twice = failure.reason == OUT_OF_MEMORY and _last_reason(status) == OUT_OF_MEMORY
     if failure.heals == "never" or twice:
-        draft.set(restarts=status.restarts or 0)
-        return draft.fail(failure)
+        return draft.fail(failure, attempt)
     most = context.run.spec.failure_policy.max_restarts
     if restarts > most:
         cause = f"{failure.cause} (spec.failurePolicy.maxRestarts: {most} is used up)"
-        return draft.fail(Failure(failure.reason, cause, "never", failure.pod, failure.container, failure.exit_code))
+        return draft.fail(replace(failure, cause=cause), attempt)
     draft.failure(failure, attempt)
-    draft.set(restarts=restarts)
+    draft.set(attempt=attempt, restarts=restarts)
     draft.condition("Disrupted", "True" if failure.heals == "free" else "False", failure.reason, failure.cause)
     draft.phase("Starting", f"attempt {attempt} ended: {failure.cause}", reason="Restarting")
     if job is not None and not job.failed:
@@ -118,29 +135,39 @@ def _last_reason(status: TrainingRunStatus) -> str:
 
 
 def _live(context: RunContext, attempt: int) -> RunPlan:
-    draft, progress = context.draft, context.facts.progress
-    draft.set(attempt=attempt, restarts=context.run.status.restarts or 0)
-    if progress is not None and progress.attempt == attempt:
+    draft, status, progress = context.draft, context.run.status, context.facts.progress
+    draft.set(attempt=attempt, restarts=status.restarts or 0)
+    _services(context, attempt)
+    if progress is not None and progress.attempt != attempt:
+        progress = None
+    if progress is not None:
         _show(context, progress)
-    training = context.run.status.phase == "Training" and context.run.status.attempt == attempt
-    if progress is not None and progress.attempt == attempt:
-        training = training or progress.state in ("training", "checkpointing", "done")
-    silent = context.facts.seconds_without_progress
-    if training and silent > SILENCE_SECONDS:
+    begun = progress is not None and progress.state in ("training", "checkpointing", "done")
+    if begun or (status.phase == "Training" and status.attempt == attempt):
+        return _training(context, progress)
+    return _starting(context, attempt, progress)
+
+
+def _training(context: RunContext, progress: Progress | None) -> RunPlan:
+    draft = context.draft
+    if context.facts.seconds_without_progress > SILENCE_SECONDS:
         draft.phase("Training", "the orchestrator has not answered for a minute", reason="NoProgress")
         return draft.plan(PROGRESS_SECONDS)
-    if training:
-        draft.unstall()
-        draft.phase("Training", "training", ready=True)
-        return draft.plan(PROGRESS_SECONDS)
-    pods = [*context.children.pods_of("trainer", attempt), *context.children.pods_of("rollout")]
-    rollout = [pod for pod in context.children.pods_of("rollout") if not pod.terminating]
+    waiting = waiting_for(context.children.pods_of("rollout"))
+    if waiting and progress is not None and progress.state == "waiting_for_rollout":
+        return draft.wait("Training", "RolloutWaiting", f"waiting for a rollout server: {waiting}", PROGRESS_SECONDS)
+    draft.phase("Training", "training", ready=True)
+    return draft.plan(PROGRESS_SECONDS)
+
+
+def _starting(context: RunContext, attempt: int, progress: Progress | None) -> RunPlan:
+    draft, children = context.draft, context.children
+    rollout = [pod for pod in children.pods_of("rollout") if not pod.terminating]
     stuck = None if any(pod.ready for pod in rollout) else cannot_start(rollout, context.secrets, context.around.now)
     if stuck:
         return draft.fail(stuck)
-    if waiting := waiting_for(pods):
+    if waiting := waiting_for([*children.pods_of("trainer", attempt), *rollout]):
         return draft.wait("Starting", "PodsWaiting", waiting, PROGRESS_SECONDS)
-    draft.unstall()
     said = progress.message or progress.state.replace("_", " ") if progress else "starting rollout and trainer"
     draft.phase("Starting", said)
     return draft.plan(PROGRESS_SECONDS)
@@ -182,7 +209,7 @@ def _succeed(context: RunContext, job: JobSeen) -> RunPlan:
         ),
         stage=run.spec.stages[-1].name,
         step=run.total_steps,
-        policy_version=context.run.status.policy_version,
+        policy_version=run.total_steps,
         estimated_completion=None,
         attempt=job.attempt,
         rollout=RolloutStatus(selector=_selector(context)),

@@ -7,11 +7,14 @@ from datetime import datetime
 from typing import Literal
 
 from deepcoder_api.lifecycle import TerminationMessage
-from deepcoder_operator.endings import cannot_start, failure_of, message_of, waiting_for
-from deepcoder_operator.observed import Children
+from deepcoder_operator.endings import OUT_OF_MEMORY, cannot_start, failure_of, message_of, waiting_for
+from deepcoder_operator.observed import Children, JobSeen
 from deepcoder_operator.plan import Failure
 
 MAX_TRIES = 5
+MOST_OUT_OF_MEMORY = 2
+# Tries that cost nothing end too: a cluster that takes every pod is no place for the Job.
+MOST_JOBS = 20
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 60.0
 
@@ -44,10 +47,19 @@ def read_trial(children: Children, role: str, secrets: dict[str, str], now: date
         if stuck:
             return Trial("failed", job.attempt, failure=stuck)
         return Trial("running", job.attempt, waiting=waiting_for(pods))
-    failure = failure_of(pods, f"Job {job.name}")
-    if failure.heals == "never" or job.attempt >= MAX_TRIES:
+    return _after_failure(
+        [(job, failure_of(children.pods_of(role, job.attempt), f"Job {job.name}")) for job in jobs], now
+    )
+
+
+def _after_failure(tries: list[tuple[JobSeen, Failure]], now: datetime) -> Trial:
+    """What follows a failed try. Tries that the cluster took cost nothing, as far as their pods can still tell."""
+    job, failure = tries[-1]
+    charged = [each for _, each in tries if each.heals != "free"]
+    twice_out_of_memory = sum(each.reason == OUT_OF_MEMORY for each in charged) >= MOST_OUT_OF_MEMORY
+    if failure.heals == "never" or twice_out_of_memory or len(charged) >= MAX_TRIES or job.attempt >= MOST_JOBS:
         return Trial("failed", job.attempt, failure=failure)
-    pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (job.attempt - 1))
+    pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (len(charged) - 1)) if charged else 0.0
     left = pause - (now - (job.ended_at or now)).total_seconds() if failure.heals == "retry" else 0.0
     if left > 0:
         return Trial("pause", job.attempt + 1, failure=failure, seconds=left)

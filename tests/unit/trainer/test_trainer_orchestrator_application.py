@@ -1,0 +1,150 @@
+"""The orchestrator's routes, called as ranks, agents, Prometheus and the operator call them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deepcoder_api.lifecycle import Progress
+from deepcoder_api.rollout import Heartbeat, HeartbeatReply
+from deepcoder_trainer.orchestrator.application import Routes
+from deepcoder_trainer.orchestrator.metrics import RunMetrics
+from deepcoder_trainer.orchestrator.progress import RunProgress
+from deepcoder_trainer.orchestrator.rank_channel import RankChannel
+from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
+from deepcoder_trainer.orchestrator.weights import WeightPublisher
+from deepcoder_trainer.rank_protocol import CommandResult, Publish, RankFailure, Train
+
+ATTEMPT = 3
+BEAT = Heartbeat(server="a", generate_url="http://a:1", agent_url="http://a:2", attempt=0, version=0, ready=True)
+TRAIN = Train(step=1, learning_rate=1e-6)
+
+
+@dataclass
+class Served:
+    """The routes, what is behind them, and a client."""
+
+    http: httpx.AsyncClient
+    ranks: RankChannel
+    registry: RolloutRegistry
+    weights: WeightPublisher
+    batches: Path
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    ranks, registry, metrics = RankChannel(), RolloutRegistry(Policy(ATTEMPT, 0), time.monotonic), RunMetrics()
+    unreachable = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(503)))
+    weights = WeightPublisher(
+        attempt=ATTEMPT, folder=tmp_path / "weights", ranks=ranks, registry=registry, client=unreachable,
+        received=metrics.weights_received, refused=metrics.weight_failures.inc,
+    )  # fmt: skip
+
+    def batch_file(step: int) -> Path | None:
+        return tmp_path / "batch" if step == 1 else None
+
+    progress = RunProgress(ATTEMPT, total_steps=5)
+    application = Routes(ATTEMPT, ranks, registry, weights, progress, metrics, batch_file).application()
+    transport = httpx.ASGITransport(application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://trainer-0:8700") as http:
+        yield Served(http, ranks, registry, weights, tmp_path)
+    await weights.close()
+    await unreachable.aclose()
+
+
+async def test_a_heartbeat_registers_a_server_and_is_told_what_is_wanted(served: Served) -> None:
+    """The address by which the server reached us is the one it will fetch weights from."""
+    reply = await served.http.post("/v1/rollouts", content=BEAT.model_dump_json())
+    assert HeartbeatReply.model_validate_json(reply.content) == HeartbeatReply(attempt=ATTEMPT, version=0)
+    (server,) = served.registry.servers
+    assert (server.name, server.generate_url, server.reached_at) == ("a", "http://a:1", "http://trainer-0:8700")
+
+
+async def test_a_malformed_body_is_refused_with_the_field(served: Served) -> None:
+    """422 and the reason, not a server error."""
+    reply = await served.http.post("/v1/rollouts", json={"server": "a"})
+    assert reply.status_code == 422
+    assert "generate_url" in reply.json()["error"]
+
+
+async def test_a_rank_reads_a_command_by_its_index(served: Served) -> None:
+    """The command as JSON with its kind, as often as it is asked for."""
+    issuing = asyncio.create_task(served.ranks.issue(TRAIN, 5))
+    for _ in range(2):
+        reply = await served.http.get("/v1/ranks/commands/0", params={"rank": 0, "attempt": ATTEMPT})
+        assert reply.json() == {"kind": "train", "step": 1, "learning_rate": 1e-6}
+    done = await served.http.post("/v1/ranks/results/0", content=CommandResult(metrics={"loss": 2.0}).model_dump_json())
+    assert done.status_code == 204
+    assert (await issuing).metrics == {"loss": 2.0}
+
+
+async def test_a_rank_that_waits_in_vain_is_told_to_ask_again(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """204 at the end of the long poll."""
+    monkeypatch.setattr("deepcoder_trainer.orchestrator.application.LONG_POLL_SECONDS", 0.01)
+    reply = await served.http.get("/v1/ranks/commands/0", params={"rank": 0, "attempt": ATTEMPT})
+    assert reply.status_code == 204
+
+
+@pytest.mark.parametrize("attempt", ["2", "4", None])
+async def test_a_rank_of_another_attempt_gets_no_command(served: Served, attempt: str | None) -> None:
+    """409 with both attempts named: two attempts never mix."""
+    issuing = asyncio.create_task(served.ranks.issue(TRAIN, 5))
+    reply = await served.http.get("/v1/ranks/commands/0", params={"attempt": attempt} if attempt else {})
+    assert reply.status_code == 409
+    assert reply.json()["error"] == f"this is attempt 3, not {attempt}"
+    issuing.cancel()
+
+
+async def test_a_result_for_a_command_never_issued_is_refused(served: Served) -> None:
+    """404: the rank and the orchestrator do not speak of the same log."""
+    reply = await served.http.post("/v1/ranks/results/0", content=CommandResult().model_dump_json())
+    assert reply.status_code == 404
+
+
+async def test_a_ranks_last_word_ends_the_wait_for_it(served: Served) -> None:
+    """The failure reaches whoever waits for the ranks."""
+    issuing = asyncio.create_task(served.ranks.issue(TRAIN, 5))
+    failure = RankFailure(rank=1, cause="no memory")
+    assert (await served.http.post("/v1/ranks/failures", content=failure.model_dump_json())).status_code == 204
+    with pytest.raises(Exception, match="rank 1: no memory"):
+        await issuing
+
+
+async def test_a_batch_is_served_while_it_is_at_hand(served: Served) -> None:
+    """The same bytes for every rank; 404 for another step's."""
+    (served.batches / "batch").write_bytes(b"tensors")
+    assert (await served.http.get("/v1/ranks/batches/1")).content == b"tensors"
+    assert (await served.http.get("/v1/ranks/batches/2")).status_code == 404
+
+
+async def test_only_published_weight_files_are_served(served: Served) -> None:
+    """The file by version and name; no other file, no other version, and no way out of the folder."""
+    publishing = asyncio.create_task(served.weights.publish(4))
+    command = await served.ranks.read(0, 5)
+    assert isinstance(command, Publish)
+    folder = Path(command.directory)
+    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder.parent / "secret").write_bytes(b"secret")
+    served.ranks.finished(0, CommandResult())
+    await publishing
+    assert (await served.http.get("/v1/weights/4/model.safetensors")).content == b"weights"
+    for path in ("4/other.safetensors", "3/model.safetensors", "4/..%2Fsecret", "4/%2E%2E%2Fsecret"):
+        assert (await served.http.get(f"/v1/weights/{path}")).status_code == 404, path
+
+
+async def test_progress_metrics_and_health(served: Served) -> None:
+    """Progress in the contract's form with the servers that are ready; metrics as text; health as soon as it serves."""
+    view = Progress.model_validate_json((await served.http.get("/v1/progress")).content)
+    assert (view.attempt, view.total_steps, view.rollouts_ready) == (ATTEMPT, 5, 0)
+    metrics = await served.http.get("/metrics")
+    assert metrics.headers["content-type"].startswith("text/plain")
+    assert "deepcoder_rollouts_ready 0.0" in metrics.text
+    assert (await served.http.get("/healthz")).status_code == 200

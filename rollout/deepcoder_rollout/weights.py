@@ -37,7 +37,7 @@ async def _fetch_all(order: WeightOrder, folder: Path, client: httpx.AsyncClient
             for file in order.files:
                 tasks.create_task(_fetch_file(order.base_url, file, folder, client))
     except ExceptionGroup as group:
-        if group.subgroup(lambda error: not isinstance(error, (FetchFailedError, httpx.HTTPError, OSError))):
+        if group.split((FetchFailedError, httpx.HTTPError, OSError))[1] is not None:
             raise  # a fault of ours
         raise FetchFailedError(f"version {order.version}: {group.exceptions[0]!r}") from group
 

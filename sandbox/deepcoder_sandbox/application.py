@@ -82,8 +82,9 @@ class GradingApplication:
         return True
 
     async def _put_problem(self, request: Request) -> Response:
-        suite = _parse(TestSuite, await _body(request, MAX_SUITE_BYTES))
-        try:
+        body = await _body(request, MAX_SUITE_BYTES)
+        try:  # in a thread: a suite of megabytes must not keep grades and probes waiting
+            suite = await asyncio.to_thread(_parse, TestSuite, body)
             new = await asyncio.to_thread(self.cache.put, request.path_params["hash"], suite)
         except SuiteRefusedError as error:
             raise RefusedError(error.status, str(error)) from error

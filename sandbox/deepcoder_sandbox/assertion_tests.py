@@ -66,6 +66,7 @@ def _conclude(run: ProgramRun, report: dict[str, str] | None, limits: Limits, de
         "wrong": Verdict.WRONG_ANSWER,
         "broken": Verdict.WRONG_ANSWER,
         "raised": Verdict.RUNTIME_ERROR,
+        "flooded": Verdict.OUTPUT_LIMIT,
     }
     if report is None:
         return _failed(run, False, limits, "")

@@ -50,16 +50,15 @@ class _TryAgainError(Exception):
 class _Replica:
     """One server, its connections, and how many grades it has of ours."""
 
-    def __init__(self, url: str, connections: int) -> None:
+    def __init__(self, url: str, connections: int, transport: httpx.AsyncBaseTransport | None) -> None:
         socket_path = url.removeprefix("unix://") if url.startswith("unix://") else None
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         self.url = url
         self.in_flight = 0
         self.away_until = 0.0
         self.http = httpx.AsyncClient(
             base_url="http://sandbox" if socket_path else url,
-            transport=httpx.AsyncHTTPTransport(
-                uds=socket_path, limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-            ),
+            transport=transport or httpx.AsyncHTTPTransport(uds=socket_path, limits=limits),
             trust_env=False,
         )
 
@@ -68,14 +67,22 @@ class SandboxClient:
     """Grades programs on one or more servers, at most `max_in_flight` at once. Use as an async context manager.
 
     URLs are http://host:port or unix:///path. Give a Service's URL alone, or the replicas' own to spread by load.
+    `transport` takes the network's place, as in httpx: for tests, and for an application in the same process.
     """
 
-    def __init__(self, urls: str | Sequence[str], *, max_in_flight: int = 64, connect_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        urls: str | Sequence[str],
+        *,
+        max_in_flight: int = 64,
+        connect_seconds: float = 5.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         """Raises ValueError without a URL."""
         listed = [urls] if isinstance(urls, str) else list(urls)
         if not listed:
             raise ValueError("SandboxClient needs at least one URL")
-        self._replicas = [_Replica(url, max_in_flight) for url in listed]
+        self._replicas = [_Replica(url, max_in_flight, transport) for url in listed]
         self._slots = asyncio.Semaphore(max_in_flight)
         self._connect_seconds = connect_seconds
 
@@ -111,7 +118,8 @@ class SandboxClient:
             request = GradeRequest(
                 id=id,
                 problem_hash=content_hash,
-                program=program,
+                # JSON in UTF-8 has no lone surrogates; nor has a Python file, so nothing right becomes wrong.
+                program=program.encode("utf-8", "replace").decode(),
                 limits=limits,
                 stop_on_first_failure=stop_on_first_failure,
             )
@@ -196,7 +204,9 @@ def _result(replica: _Replica, response: httpx.Response) -> GradeResult:
         raise GradeRefusedError(f"{replica.url} refuses the request: {response.text[:500]}")
     if response.status_code != 200:
         reason = f"{replica.url} answered {response.status_code}: {response.text[:200]}"
-        raise _TryAgainError(reason, _retry_after(response))
+        pause = _retry_after(response)
+        replica.away_until = time.monotonic() + (pause or 1.0)  # another server, if there is one, comes first
+        raise _TryAgainError(reason, pause)
     try:
         result = GradeResult.model_validate_json(response.content)
     except ValidationError as error:

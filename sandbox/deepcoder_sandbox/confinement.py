@@ -12,21 +12,27 @@ from deepcoder_sandbox import namespaces
 FOLDER_MIB = 64
 OPEN_FILES = 256
 STACK_MIB = 100
+# Address space that a program may reserve beyond what it may use: thread stacks and arenas are seldom touched whole.
+# What it has resident is bound by the server, which watches.
+RESERVED_MIB = 768
 HOST_NAME = "program"
 # Numeric libraries would start one thread per core, each with a large stack, against the process and memory bounds.
 ENVIRONMENT = {"LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-def enter(*, home: str, places: list[str], missing: list[str], uid: int, gid: int) -> None:
+def enter(*, home: str, places: list[str], files: list[str], missing: list[str], uid: int, gid: int) -> None:
     """Take the new namespaces into use: identity, own host name, own /proc, and a fresh size-bound folder.
 
-    The folder lies over `home` and over `places`: all where the program could else leave something for the next.
+    The folder lies over `home` and over `places`, nothing over `files`: all where the program could else leave
+    something for the next, or speak for the pod.
     Without a mount namespace `home` is used as it is. Raises OSError.
     """
     if "user" not in missing:
         namespaces.map_identity(uid, gid)
         if "mount" not in missing:
             _mount_folder(home, places)
+            for file in files:
+                namespaces.mount(os.devnull, file, "none", namespaces.MS_BIND)
             _mount_proc("pid" not in missing)
         if "uts" not in missing:
             namespaces.set_host_name(HOST_NAME)
@@ -52,10 +58,14 @@ def _mount_proc(own_pids: bool) -> None:
     namespaces.mount("tmpfs", "/proc", "tmpfs", flags, "size=4k,mode=555")
 
 
-def limit(*, memory_mib: int, cpu_seconds: int, processes: int, file_mib: int, base_bytes: int) -> None:
-    """Set the resource limits. `base_bytes` is the address space the process has before it begins."""
+def limit(*, memory_mib: int, cpu_seconds: int, processes: int, file_mib: int, base_bytes: int, watched: bool) -> None:
+    """Set the resource limits. `base_bytes` is the address space the process has before it begins.
+
+    `watched`: the server sees what the program has resident, and holds it to `memory_mib`.
+    """
+    reserved = RESERVED_MIB if watched else 0
     for kind, value in (
-        (resource.RLIMIT_AS, base_bytes + memory_mib * 1024 * 1024),
+        (resource.RLIMIT_AS, base_bytes + (memory_mib + reserved) * 1024 * 1024),
         (resource.RLIMIT_NPROC, processes),
         (resource.RLIMIT_NOFILE, OPEN_FILES),
         (resource.RLIMIT_FSIZE, file_mib * 1024 * 1024),

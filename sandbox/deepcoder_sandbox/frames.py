@@ -12,6 +12,10 @@ class PeerClosedError(ConnectionError):
     """The other end of the socket is gone."""
 
 
+class FrameTooLargeError(ValueError):
+    """The other end announces a frame larger than may come."""
+
+
 def pack(payload: bytes) -> bytes:
     """`payload` with its length before it."""
     return HEADER.pack(len(payload)) + payload
@@ -28,10 +32,10 @@ def send_frame(descriptor: int, payload: bytes) -> None:
 
 
 def receive_frame(descriptor: int, max_bytes: int) -> bytes:
-    """Read one frame, waiting as long as it takes. Raises PeerClosedError, or ValueError past `max_bytes`."""
+    """Read one frame, waiting as long as it takes. Raises PeerClosedError, or FrameTooLargeError."""
     (length,) = HEADER.unpack(_receive_exactly(descriptor, HEADER.size))
     if length > max_bytes:
-        raise ValueError(f"a frame of {length} bytes; at most {max_bytes} are allowed")
+        raise FrameTooLargeError(f"{length} bytes; at most {max_bytes} are allowed")
     return _receive_exactly(descriptor, length)
 
 

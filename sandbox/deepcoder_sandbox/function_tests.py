@@ -119,11 +119,17 @@ def judge_answer(answer: dict[str, Any], expected: Any) -> tuple[Verdict, str]:
             return Verdict.ACCEPTED, ""
         return Verdict.WRONG_ANSWER, f"expected {shorten(expected)}, got {shorten(actual)}"
     if "not_plain" in answer:
-        return Verdict.WRONG_ANSWER, str(answer["not_plain"])
+        return Verdict.WRONG_ANSWER, _said(answer["not_plain"])
     detail = raised_line(answer)
     return (Verdict.MEMORY_LIMIT if answer.get("raised") == "MemoryError" else Verdict.RUNTIME_ERROR), detail
 
 
 def raised_line(answer: dict[str, Any]) -> str:
     """What the program raised, as one line."""
-    return f"line {answer.get('line', '?')}: {answer.get('name', 'Exception')}: {answer.get('text', '')}"
+    line, name, text = (_said(answer.get(key)) for key in ("line", "name", "text"))
+    return f"line {line or '?'}: {name or 'Exception'}: {text}"
+
+
+def _said(value: Any) -> str:
+    """A part of an answer for people. A program can forge any, also one too deep to be shown."""
+    return str(value) if isinstance(value, str | int) else ""

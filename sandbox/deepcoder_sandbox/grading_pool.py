@@ -21,6 +21,9 @@ from deepcoder_sandbox.launcher import Launcher, LauncherFailedError
 from deepcoder_sandbox.tree_usage import count_children
 
 ATTEMPTS = 2
+MIB = 1024 * 1024
+# A program's default memory limit, its folder and its interpreter, and a share of the server itself.
+PROGRAM_SHARE_MIB = 768
 SECONDS_BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300)
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -69,7 +72,9 @@ class GradingPool:
         Raises LauncherFailedError.
         """
         for launcher in self._launchers:
-            launcher.start()
+            launcher.begin()
+        for launcher in self._launchers:
+            launcher.await_warm()
             self._free.put(launcher)
         return self._launchers[0].missing
 
@@ -102,11 +107,11 @@ class GradingPool:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     return work(launcher)
-                except (LauncherFailedError, OSError) as error:
-                    log.warning("zygote failed", attempt=attempt, error=str(error))
+                except Exception as error:  # ours, whatever it is: the zygote may be in mid-answer
+                    log.warning("grading failed", attempt=attempt, error=repr(error), exc_info=_traceback(error))
                     self._restart(launcher)
                     failed = error
-            raise LauncherFailedError(str(failed))
+            raise LauncherFailedError(str(failed)) from failed
         finally:
             self._free.put(launcher)
 
@@ -145,6 +150,16 @@ class GradingPool:
         return result
 
 
+def _traceback(error: Exception) -> Exception | None:
+    """What is logged of `error` beside its text: nothing where the text says all."""
+    return None if isinstance(error, LauncherFailedError | OSError) else error
+
+
 def default_workers() -> int:
-    """One per core that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)))
+    """One per core that this process may use, as far as the memory goes round: in a pod, what the pod may have."""
+    return workers_for(len(os.sched_getaffinity(0)), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // MIB)
+
+
+def workers_for(cores: int, memory_mib: int) -> int:
+    """How many programs at once on so much. At least one."""
+    return max(1, min(cores, memory_mib // PROGRAM_SHARE_MIB))

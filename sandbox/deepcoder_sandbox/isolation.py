@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -78,12 +79,17 @@ def findings(place: str, seen: Mapping[str, Any]) -> list[str]:
 
 
 def verify_until(
-    look: Callable[[], IsolationReport], deadline: float, note: Callable[[IsolationReport], None]
+    look: Callable[[], IsolationReport],
+    deadline: float,
+    note: Callable[[IsolationReport], None],
+    stop: threading.Event,
 ) -> IsolationReport:
-    """Look again until verified or until `deadline` (monotonic seconds): network policies may take hold late."""
+    """Look again until verified, until `deadline` (monotonic seconds) or until `stop`.
+
+    Network policies may take hold late, so one look that fails says little.
+    """
     while True:
         report = look()
         note(report)
-        if report.verified or time.monotonic() + RETRY_SECONDS > deadline:
+        if report.verified or time.monotonic() + RETRY_SECONDS > deadline or stop.wait(RETRY_SECONDS):
             return report
-        time.sleep(RETRY_SECONDS)

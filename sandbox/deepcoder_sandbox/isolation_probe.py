@@ -10,11 +10,23 @@ import os
 import socket
 import sys
 import threading
+import time
 
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 KERNEL_LOG_READ_ALL = 3
-CONNECT_SECONDS = 2.0
-NAMES = ("kubernetes.default.svc.cluster.local", "example.com")
+WAIT_SECONDS = 2.0
+# Clouds' metadata services, and the internet.
+TARGETS = (
+    ("169.254.169.254", 80),
+    ("169.254.170.2", 80),
+    ("100.100.100.200", 80),
+    ("fd00:ec2::254", 80),
+    ("1.1.1.1", 443),
+    ("2606:4700:4700::1111", 443),
+)
+PUBLIC_NAME_SERVERS = ("8.8.8.8", "1.1.1.1")
+# A DNS query as RFC 1035 has it: a header that asks one question, and that: the A record of kubernetes.default.
+QUERY = b"\xdc\x0d\x01\x00\x00\x01" + bytes(6) + b"\x0akubernetes\x07default\x00\x00\x01\x00\x01"
 
 
 def look(api_server):
@@ -41,35 +53,52 @@ def kernel_log():
 def reached(api_server):
     """Which of the places that no program may reach could be reached, by TCP or by DNS."""
     found = []
-    targets = [tuple(api_server), ("169.254.169.254", 80), ("1.1.1.1", 443), ("8.8.8.8", 53)]
-    work = [(_connects, target) for target in targets] + [(_resolves, name) for name in NAMES]
+    work = [(_connects, target) for target in (tuple(api_server), *TARGETS)]
+    work += [(_answers, server) for server in (*name_servers(_read("/etc/resolv.conf")), *PUBLIC_NAME_SERVERS)]
     threads = [threading.Thread(target=_note, args=(found, check, what), daemon=True) for check, what in work]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(2 * CONNECT_SECONDS)
+        thread.join()
     return sorted(found)
 
 
 def _note(found, check, what):
     if check(what):
-        found.append(str(what))
+        found.append(what if isinstance(what, str) else f"{what[0]}:{what[1]}")
 
 
 def _connects(target):
     try:
-        socket.create_connection(target, timeout=CONNECT_SECONDS).close()
+        socket.create_connection(target, timeout=WAIT_SECONDS).close()
     except OSError:
         return False
     return True
 
 
-def _resolves(name):
+def _answers(server):
+    """Whether a name server sends anything back, be it that there is no such name: a way out either way."""
+    deadline = time.monotonic() + WAIT_SECONDS
     try:
-        socket.getaddrinfo(name, 80)
+        family = socket.AF_INET6 if ":" in server else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as end:
+            end.connect((server, 53))
+            end.settimeout(WAIT_SECONDS / 3)
+            while time.monotonic() < deadline:
+                end.send(QUERY)
+                try:
+                    return bool(end.recv(512))
+                except TimeoutError:
+                    continue  # a datagram may be lost
     except OSError:
         return False
-    return True
+    return False
+
+
+def name_servers(resolv_conf):
+    """The addresses in the text of a resolv.conf."""
+    lines = [line.split() for line in resolv_conf.splitlines()]
+    return [words[1] for words in lines if len(words) > 1 and words[0] == "nameserver"]
 
 
 def root_writable():

@@ -11,7 +11,7 @@ import json
 import os
 from typing import Any, NoReturn
 
-from deepcoder_sandbox.frames import PeerClosedError, receive_frame, send_frame
+from deepcoder_sandbox.frames import FrameTooLargeError, PeerClosedError, receive_frame, send_frame
 from deepcoder_sandbox.plain_data import NotPlainDataError, encode, untag
 
 
@@ -20,6 +20,10 @@ class ProgramGone(BaseException):
 
     Not an Exception: assertion code that catches errors must not take it for one of the program's.
     """
+
+
+class ProgramFlooded(ProgramGone):
+    """The program's answer is larger than its output may be."""
 
 
 class Candidate:
@@ -35,6 +39,8 @@ class Candidate:
         try:
             send_frame(self._peer, encode((list(arguments), keywords)))
             answer = json.loads(receive_frame(self._peer, self._max_bytes))
+        except FrameTooLargeError as error:
+            raise ProgramFlooded(f"the program returned {error}") from None
         except PeerClosedError:
             raise ProgramGone("the program ended in the middle of a call") from None
         except RecursionError:
@@ -85,6 +91,8 @@ def _check(code: str, candidate: Candidate) -> dict[str, str]:
         return {"verdict": "broken", "detail": f"the test's assertion code cannot be run: {_line(error)}"}
     try:
         check(candidate)
+    except ProgramFlooded as error:
+        return {"verdict": "flooded", "detail": str(error)}
     except ProgramGone as error:
         return {"verdict": "gone", "detail": str(error)}
     except NotPlainDataError as error:

@@ -53,8 +53,18 @@ class Launcher:
         """The zygote's process id, while there is one."""
         return self._process.pid if self._process else None
 
+    @property
+    def watches_trees(self) -> bool:
+        """Whether a run has a /proc that shows its own processes and no others."""
+        return not self.missing.keys() & {"pid", "mount"}
+
     def start(self) -> None:
-        """Start the zygote, ending one that is there. Raises LauncherFailedError."""
+        """Start the zygote, ending one that is there, and wait until it is warm. Raises LauncherFailedError."""
+        self.begin()
+        self.await_warm()
+
+    def begin(self) -> None:
+        """Start the zygote without waiting for it: several may warm up at once. Raises LauncherFailedError."""
         self.close()
         ours, theirs = socket.socketpair()
         package_folder = str(Path(__file__).resolve().parent.parent)
@@ -73,6 +83,9 @@ class Launcher:
         finally:
             theirs.close()
         self._control = ours
+
+    def await_warm(self) -> None:
+        """Wait until the zygote that `begin` started can fork. Raises LauncherFailedError."""
         self.missing = self._receive(START_SECONDS)["missing"]
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -24,23 +25,25 @@ class _Entry:
 
 
 class ProblemCache:
-    """Holds suites of at most `max_bytes` of canonical JSON together."""
+    """Holds suites of at most `max_bytes` of canonical JSON together. Any thread may use it."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self.size_bytes = 0
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def get(self, content_hash: str) -> TestSuite | None:
         """The suite with this hash, when it is here; it is then the most recently used."""
-        entry = self._entries.get(content_hash)
-        if entry is None:
-            return None
-        self._entries.move_to_end(content_hash)
-        return entry.suite
+        with self._lock:
+            entry = self._entries.get(content_hash)
+            if entry is None:
+                return None
+            self._entries.move_to_end(content_hash)
+            return entry.suite
 
     def put(self, content_hash: str, suite: TestSuite) -> bool:
         """Keep `suite`; False when it was here. Raises SuiteRefusedError: 400 hash, 413 too large, 422 ungradable."""
@@ -51,13 +54,15 @@ class ProblemCache:
         if len(text) > self.max_bytes:
             raise SuiteRefusedError(413, f"a suite of {len(text)} bytes; this server caches at most {self.max_bytes}")
         check_gradable(suite)
-        if self.get(content_hash) is not None:
-            return False
-        self._entries[content_hash] = _Entry(suite, len(text))
-        self.size_bytes += len(text)
-        while self.size_bytes > self.max_bytes:
-            self.size_bytes -= self._entries.popitem(last=False)[1].size_bytes
-        return True
+        with self._lock:
+            if content_hash in self._entries:
+                self._entries.move_to_end(content_hash)
+                return False
+            self._entries[content_hash] = _Entry(suite, len(text))
+            self.size_bytes += len(text)
+            while self.size_bytes > self.max_bytes:
+                self.size_bytes -= self._entries.popitem(last=False)[1].size_bytes
+            return True
 
 
 def check_gradable(suite: TestSuite) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from deepcoder_api.grading import Limits
 from deepcoder_sandbox.launcher import Exit, Launcher, LauncherFailedError
+from deepcoder_sandbox.privileges import PROGRAM_USER
 from deepcoder_sandbox.streams import Channel, Sink, Source
 from deepcoder_sandbox.tree_usage import tree_usage
 
@@ -66,7 +67,7 @@ class ProgramRun:
         self._exit: Exit | None = None
         self._next_watch = 0.0
         ours, theirs = socket.socketpair()
-        self.channel = Channel(ours, limits.output_mib * MIB)
+        self.channel = Channel(ours, limits.output_mib * MIB, takes_proc=launcher.watches_trees)
         self.stdin: Source | None = None
         self.stdout: Sink | None = None
         given = self._open_pipes(stdin)
@@ -92,13 +93,13 @@ class ProgramRun:
 
     def _open_pipes(self, stdin: bytes | None) -> list[int]:
         """Make our ends; return the child's 0, 1 and 2."""
-        error_end, error_child = os.pipe2(os.O_CLOEXEC)
+        error_end, error_child = _pipe()
         self.stderr = Sink(error_end, STDERR_TAIL_BYTES)
         if stdin is None:
             nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
             return [nothing, nothing, error_child]
-        input_child, input_end = os.pipe2(os.O_CLOEXEC)
-        output_end, output_child = os.pipe2(os.O_CLOEXEC)
+        input_child, input_end = _pipe()
+        output_end, output_child = _pipe()
         self.stdin = Source(input_end, stdin)
         self.stdout = Sink(output_end, self.limits.output_mib * MIB + 1)
         return [input_child, output_child, error_child]
@@ -127,8 +128,7 @@ class ProgramRun:
 
     def watch(self, now: float) -> None:
         """Hold the run to its output, memory and process bounds. Halts it past one."""
-        output = max(self.stderr.total_bytes, self.stdout.total_bytes if self.stdout else 0)
-        if self.channel.overflowed or output > self.limits.output_mib * MIB:
+        if self._flooded():
             self.halt(Stop.OUTPUT)
         if self.channel.proc is None or now < self._next_watch or self.stop:
             return
@@ -141,6 +141,11 @@ class ProgramRun:
             self.halt(Stop.PROCESSES)
         elif usage.resident_bytes > (self.limits.memory_mib + PROCESS_BASE_MIB * usage.processes) * MIB:
             self.halt(Stop.MEMORY)
+
+    def _flooded(self) -> bool:
+        """Whether more than may be has come out of it."""
+        output = max(self.stderr.total_bytes, self.stdout.total_bytes if self.stdout else 0)
+        return self.channel.overflowed or output > self.limits.output_mib * MIB
 
     def halt(self, stop: Stop) -> None:
         """End the run now; the first reason stands."""
@@ -157,6 +162,7 @@ class ProgramRun:
 
     def finish(self, deadline: float) -> Finished:
         """Wait until `deadline` (monotonic seconds) for the end, kill what is left, take the last output."""
+        self.watch(time.monotonic())
         seconds = 0.0 if self.stop else deadline - time.monotonic()
         if self._exit is None:
             self._exit = self._launcher.finish(self.pid, seconds)
@@ -166,7 +172,8 @@ class ProgramRun:
         for sink in (self.stdout, self.stderr):
             if sink is not None:
                 sink.drain()
-        self.watch(0.0)
+        if self._flooded() and self.stop in (None, Stop.TIME):
+            self.stop = Stop.OUTPUT
         stdout = bytes(self.stdout.data) if self.stdout else b""
         return Finished(self._exit, wall, self.stop, stdout, bytes(self.stderr.data))
 
@@ -183,6 +190,14 @@ class ProgramRun:
         for stream in (self.channel, self.stdin, self.stdout, self.stderr):
             if stream is not None:
                 stream.close()
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe that the program may also open by its name, /dev/stdin and the like."""
+    ends = os.pipe2(os.O_CLOEXEC)
+    if os.geteuid() == 0:
+        os.fchown(ends[0], PROGRAM_USER, PROGRAM_USER)
+    return ends
 
 
 def pump(runs: Sequence[ProgramRun], done: Callable[[], bool], deadline: float) -> bool:

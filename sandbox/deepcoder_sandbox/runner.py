@@ -19,15 +19,25 @@ from deepcoder_sandbox.plain_data import NotPlainDataError, decode, encode
 
 EXIT_SETUP = 97
 EXIT_MEMORY = 96
+EXIT_FLUSH = 120  # as CPython ends when it cannot flush standard output
 MAX_PROGRAM_BYTES = 72 * 1024 * 1024
 FILE_NAME = "program.py"
 READY = b'{"ready": true}'
+# A program that says none of these holds no stream of its own whose last output would be written at its end only.
+STREAM_WORDS = ("open", "Wrapper", "Writer", "Buffered", "FileIO", "__del__")
 
 
-def run(mode: str, channel: int, has_peer: bool) -> NoReturn:
-    """Read what is to be run from `channel`, run it as `mode` says, and end the process."""
+def run(mode: str, channel: int, *, has_peer: bool, watched: bool) -> NoReturn:
+    """Read what is to be run from `channel`, run it as `mode` says, and end the process.
+
+    `watched`: /proc shows this run's processes alone, and goes to the server.
+    """
     task = json.loads(receive_frame(channel, MAX_PROGRAM_BYTES))
-    _send_ready(channel)
+    if watched:
+        _send_ready(channel)
+    else:
+        send_frame(channel, READY)
+    sys.setrecursionlimit(sys.getrecursionlimit() + _depth())
     if mode == "stdin":
         os.close(channel)
         _run_stdin_program(task["program"])
@@ -44,17 +54,21 @@ def _send_ready(channel: int) -> None:
     """Say that the program begins now, and hand out our own /proc, by which the server watches the whole tree."""
     import socket
 
-    try:
-        proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        send_frame(channel, READY)
-        return
+    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
     end = socket.socket(fileno=os.dup(channel))
     try:
         socket.send_fds(end, [pack(READY)], [proc])
     finally:
         end.close()
         os.close(proc)
+
+
+def _depth() -> int:
+    """How many frames are ours: a program may recurse as deep as in an interpreter of its own."""
+    depth, frame = 1, sys._getframe()
+    while frame := frame.f_back:
+        depth += 1
+    return depth
 
 
 def _new_module(name: str) -> dict[str, Any]:
@@ -66,14 +80,14 @@ def _new_module(name: str) -> dict[str, Any]:
 
 def _run_stdin_program(program: str) -> NoReturn:
     """Run `program` as `python program.py` would, to the end of the process."""
+    names, code = _new_module("__main__"), 0
     try:
-        code = 0
-        exec(compile(program, FILE_NAME, "exec", dont_inherit=True), _new_module("__main__"))
+        exec(compile(program, FILE_NAME, "exec", dont_inherit=True), names)
     except SystemExit as stop:
         code = _exit_code(stop)
     except BaseException as error:
         code = _report(error)
-    os._exit(_shut_down(code))
+    os._exit(_shut_down(code, names, any(word in program for word in STREAM_WORDS)))
 
 
 def _exit_code(stop: SystemExit) -> int:
@@ -97,19 +111,35 @@ def _report(error: BaseException) -> int:
     return EXIT_MEMORY if isinstance(error, MemoryError) else 1
 
 
-def _shut_down(code: int) -> int:
-    """The end of an interpreter without its costly teardown: threads joined, atexit run, streams flushed."""
+def _shut_down(code: int, names: dict[str, Any], holds_streams: bool) -> int:
+    """The end of an interpreter: threads joined, atexit run, streams flushed. Returns the exit status.
+
+    Its costly teardown is left out, but for a program that `holds_streams`: those it left open are flushed by it.
+    """
     try:
         if "threading" in sys.modules:
             sys.modules["threading"]._shutdown()
         import atexit
 
         atexit._run_exitfuncs()
-        if sys.stdout is not None and not sys.stdout.closed:
-            sys.stdout.flush()
+        code = _flush(sys.stdout) or code
+        if holds_streams:
+            names.clear()
+        return (_flush(sys.__stdout__) if sys.__stdout__ is not sys.stdout else 0) or code
     except BaseException as error:
-        return _report(error) if isinstance(error, MemoryError) else code or 120
-    return code
+        return _report(error) if isinstance(error, MemoryError) else code or EXIT_FLUSH
+
+
+def _flush(stream: Any) -> int:
+    """Flush a standard stream, which may be the program's own object. Returns the exit status that this leaves."""
+    try:
+        if stream is not None and not getattr(stream, "closed", False):
+            stream.flush()
+    except MemoryError:
+        return EXIT_MEMORY
+    except BaseException:
+        return EXIT_FLUSH
+    return 0
 
 
 def _answer_calls(program: str, entry_point: str | None, channel: int) -> NoReturn:

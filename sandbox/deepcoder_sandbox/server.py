@@ -8,6 +8,7 @@ import contextlib
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,7 +90,8 @@ async def _serve(options: argparse.Namespace, application: GradingApplication, m
         loop.add_signal_handler(number, stop.set)
     log.info("serving", address=_address(options, listener), workers=options.workers, missing_namespaces=missing)
     serving = asyncio.create_task(server.serve([listener]))
-    canary = asyncio.create_task(_verify(options, application, missing))
+    looking_ends = threading.Event()
+    canary = asyncio.create_task(_verify(options, application, missing, looking_ends))
     stopping = asyncio.create_task(stop.wait())
     status = 0
     await asyncio.wait({serving, canary, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -97,10 +99,11 @@ async def _serve(options: argparse.Namespace, application: GradingApplication, m
         status = canary.result()
         if status == 0:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    looking_ends.set()
+    canary.cancel()
     finished = await application.drain(options.drain_seconds)
     log.info("drained", finished=finished, in_flight=application.pool.in_flight)
     server.should_exit = True
-    canary.cancel()
     stopping.cancel()
     await asyncio.wait({serving}, timeout=10)
     if options.uds:
@@ -108,7 +111,9 @@ async def _serve(options: argparse.Namespace, application: GradingApplication, m
     return status
 
 
-async def _verify(options: argparse.Namespace, application: GradingApplication, missing: dict[str, str]) -> int:
+async def _verify(
+    options: argparse.Namespace, application: GradingApplication, missing: dict[str, str], stop: threading.Event
+) -> int:
     """Open the gate once isolation is shown, or need not be. Returns the exit status to end with, 0 to go on."""
     required = options.require_isolation
     wait = options.isolation_deadline_seconds if required else 0.0
@@ -117,6 +122,7 @@ async def _verify(options: argparse.Namespace, application: GradingApplication, 
         lambda: isolation.verify(application.pool.run, missing, required),
         time.monotonic() + wait,
         lambda seen: log.info("isolation", verified=seen.verified, kernel=seen.kernel, failures=seen.failures),
+        stop,
     )
     if required and not report.verified:
         return _give_up(options.termination_log, "IsolationFailed: " + "; ".join(report.failures))

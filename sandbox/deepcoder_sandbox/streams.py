@@ -86,9 +86,12 @@ class Sink:
 
 
 class Channel:
-    """Frames to and from a run. The first may bring one descriptor: the run's /proc."""
+    """Frames to and from a run. With `takes_proc` the first descriptor that comes is the run's /proc.
 
-    def __init__(self, end: socket.socket, max_frame_bytes: int) -> None:
+    Ours sends it with the ready frame, so that no later one, which the program may have sent, is ever taken for it.
+    """
+
+    def __init__(self, end: socket.socket, max_frame_bytes: int, *, takes_proc: bool) -> None:
         end.setblocking(False)
         self.socket = end
         self.descriptor = end.fileno()
@@ -96,6 +99,7 @@ class Channel:
         self.proc: int | None = None
         self.ended = False
         self.overflowed = False
+        self._takes_proc = takes_proc
         self._max_frame_bytes = max_frame_bytes
         self._incoming = bytearray()
         self._outgoing = memoryview(b"")
@@ -145,8 +149,8 @@ class Channel:
 
     def _keep_proc(self, descriptors: list[int]) -> None:
         for descriptor in descriptors:
-            if self.proc is None and not self.frames:
-                self.proc = descriptor
+            if self._takes_proc:
+                self.proc, self._takes_proc = descriptor, False
             else:
                 os.close(descriptor)
 

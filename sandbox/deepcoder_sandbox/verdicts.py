@@ -6,7 +6,7 @@ import os
 import signal
 
 from deepcoder_api.grading import Limits, TestResult, Verdict
-from deepcoder_sandbox.program_run import Finished, Stop
+from deepcoder_sandbox.program_run import PROCESS_BASE_MIB, Finished, Stop
 from deepcoder_sandbox.runner import EXIT_MEMORY
 
 DETAIL_CHARACTERS = 400
@@ -41,6 +41,8 @@ def _stopped(run: Finished, limits: Limits) -> tuple[Verdict, str] | None:
             return Verdict.TIME_LIMIT, f"more than {limits.timeout_seconds:g} s"
         case None:
             pass
+    if run.exit.memory_mib > limits.memory_mib + PROCESS_BASE_MIB:
+        return Verdict.MEMORY_LIMIT, f"{run.exit.memory_mib:.0f} MiB, more than {limits.memory_mib} MiB"
     if run.exit.cpu_seconds > limits.timeout_seconds:
         return Verdict.TIME_LIMIT, f"{run.exit.cpu_seconds:.1f} s of CPU time, more than {limits.timeout_seconds:g} s"
     return None

@@ -47,7 +47,9 @@ class Zygote:
         if "all together" in self.missing:
             self.missing |= dict.fromkeys(namespaces.NAMESPACES, self.missing["all together"])
             self.flags = 0
+        self.watched = not {"pid", "mount"} & self.missing.keys()
         self.home, *self.places = _writable_places(scratch)
+        self.files = _writable_files()
         self.base_bytes = 0
 
     def serve(self) -> None:
@@ -100,11 +102,12 @@ class Zygote:
             confinement.enter(
                 home=request["folder"] or self.home,
                 places=self.places,
+                files=self.files,
                 missing=list(self.missing),
                 uid=self.uid,
                 gid=self.gid,
             )
-            confinement.limit(base_bytes=self.base_bytes, **request["limits"])
+            confinement.limit(base_bytes=self.base_bytes, watched=self.watched, **request["limits"])
             confinement.forget_zygote()
         except BaseException:
             try:
@@ -112,7 +115,7 @@ class Zygote:
             finally:
                 os._exit(runner.EXIT_SETUP)
         try:
-            runner.run(request["mode"], channel, len(descriptors) > 4)
+            runner.run(request["mode"], channel, has_peer=len(descriptors) > 4, watched=self.watched)
         finally:
             os._exit(runner.EXIT_SETUP)
 
@@ -154,15 +157,23 @@ def _writable_places(scratch: str) -> list[str]:
     Mounts and the usual shared folders, apart from what belongs to the kernel.
     """
     places = [scratch, "/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue", "/run/lock"]
-    with open("/proc/self/mounts") as mounts:
-        for line in mounts:
-            target, kind = line.split()[1:3]
-            if kind not in {"proc", "sysfs", "cgroup", "cgroup2", "devpts"} and os.path.isdir(target):
-                places.append(target)
+    places += filter(os.path.isdir, _mount_points())
     real = dict.fromkeys(os.path.realpath(place) for place in places)
     found = sorted(place for place in real if place != "/" and os.access(place, os.W_OK))
     tops = [place for place in found if not any(place.startswith(other + "/") for other in found)]
     return sorted(tops, key=lambda place: not (scratch + "/").startswith(place + "/"))
+
+
+def _writable_files() -> list[str]:
+    """Files that are mounts of their own and that this user can write, as a pod's termination log is."""
+    return [place for place in dict.fromkeys(_mount_points()) if os.path.isfile(place) and os.access(place, os.W_OK)]
+
+
+def _mount_points() -> list[str]:
+    """Where something is mounted that does not belong to the kernel."""
+    with open("/proc/self/mounts") as mounts:
+        fields = [line.split() for line in mounts]
+    return [field[1] for field in fields if field[2] not in {"proc", "sysfs", "cgroup", "cgroup2", "devpts"}]
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from deepcoder_api.problems import StdinTest, TestSuite
 from deepcoder_sandbox.client import SandboxClient
 from deepcoder_sandbox.local import LocalSandbox, find_runsc, start_local_sandbox
 
-LIMITS = Limits(timeout_seconds=4, memory_mib=256, output_mib=1, processes=16)
+LIMITS = Limits(timeout_seconds=8, memory_mib=256, output_mib=1, processes=16)
 DEADLINE_SECONDS = 120.0
 
 Grade = Callable[..., Awaitable[GradeResult]]

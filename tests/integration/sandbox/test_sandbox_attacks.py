@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from deepcoder_api.grading import Verdict
-from deepcoder_api.problems import AssertionTest, FunctionTest, TestSuite
+from deepcoder_api.grading import Limits, Verdict
+from deepcoder_api.problems import AssertionTest, FunctionTest, StdinTest, TestSuite
+
+LIMITS = Limits(timeout_seconds=8, memory_mib=256, output_mib=1, processes=16)
+HANG_SECONDS = 1.5  # for what is meant to be stopped by the clock
 
 FORK_BOMB = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"
 DAEMON = """
@@ -75,7 +78,7 @@ RESOURCES = {
         {Verdict.RUNTIME_ERROR, Verdict.MEMORY_LIMIT, Verdict.TIME_LIMIT},
     ),
     "deep native recursion": (
-        "import sys\nsys.setrecursionlimit(10**9)\nx = []\nfor _ in range(10**6): x = [x]\nrepr(x)",
+        "import sys\nsys.setrecursionlimit(10**9)\nx, y = [], []\nfor _ in range(10**6): x, y = [x], [y]\nx == y",
         {Verdict.RUNTIME_ERROR, Verdict.MEMORY_LIMIT},
     ),
     "huge int to text": (
@@ -92,7 +95,10 @@ RESOURCES = {
         "import os, time\nfor n in range(3): os.close(n)\ntime.sleep(1000)",
         {Verdict.TIME_LIMIT},
     ),
-    "kills all it can": ("import os, signal\nos.kill(-1, signal.SIGKILL)\nprint(0)", {Verdict.WRONG_ANSWER}),
+    "kills all it can": (
+        "import os, signal\ntry: os.kill(-1, signal.SIGKILL)\nexcept ProcessLookupError: pass\nprint(0)",
+        {Verdict.WRONG_ANSWER},
+    ),
     "NUL and invalid UTF-8": ("import os\nos.write(1, b'14\\0\\xff\\xfe')", {Verdict.WRONG_ANSWER}),
 }
 
@@ -150,7 +156,8 @@ TRICKS = {
 async def test_resource_attack_is_contained(grade, doubling, clean, name):
     """It gets a failing verdict, the next honest program passes, and no process is left."""
     program, verdicts = RESOURCES[name]
-    result = await grade(doubling, program)
+    seconds = HANG_SECONDS if Verdict.TIME_LIMIT in verdicts else LIMITS.timeout_seconds
+    result = await grade(doubling, program, LIMITS.model_copy(update={"timeout_seconds": seconds}))
     assert result.verdict in verdicts, result
     await clean()
 
@@ -169,7 +176,7 @@ async def test_trick_is_not_accepted(grade, doubling, clean, kind, name):
             ),
         ),
     }
-    result = await grade(suites[kind], TRICKS[name])
+    result = await grade(suites[kind], TRICKS[name], LIMITS.model_copy(update={"timeout_seconds": HANG_SECONDS}))
     assert not result.accepted, result
     assert result.verdict is not Verdict.INTERNAL_ERROR
     await clean()
@@ -177,8 +184,6 @@ async def test_trick_is_not_accepted(grade, doubling, clean, kind, name):
 
 async def test_expected_output_is_nowhere_in_the_memory_a_program_can_read(grade):
     """A search of all readable memory, its own and its parent's, finds the program's input but no expected output."""
-    from deepcoder_api.problems import StdinTest
-
     first = TestSuite(tests=(StdinTest(input="NEEDLE-00000001", output="NEEDLE-00000002"),))
     second = TestSuite(
         entry_point="f", tests=(FunctionTest(arguments=["NEEDLE-00000003"], expected="NEEDLE-00000004"),)
@@ -193,8 +198,6 @@ async def test_expected_output_is_nowhere_in_the_memory_a_program_can_read(grade
 
 async def test_nothing_is_kept_for_the_next_program(grade, clean):
     """Files left anywhere writable, changed modules and environment are gone for the next test and program."""
-    from deepcoder_api.problems import StdinTest
-
     leave = (
         "import os, sys, json, random\n"
         "for folder in ('.', '/tmp', '/dev/shm', '/var/tmp', os.path.expanduser('~'), sys.prefix):\n"
@@ -216,8 +219,6 @@ async def test_nothing_is_kept_for_the_next_program(grade, clean):
 
 async def test_program_has_no_network_no_environment_and_only_its_own_streams(grade):
     """From inside: three descriptors, no secret environment, one process, no interface that leads anywhere."""
-    from deepcoder_api.problems import StdinTest
-
     program = """
 import os, socket
 print(sorted(int(n) for n in os.listdir('/proc/self/fd'))[:3], len(os.listdir('/proc/self/fd')) - 1)

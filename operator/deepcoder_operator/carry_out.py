@@ -114,7 +114,7 @@ async def _patch(
 def _refused(error: RefusedError) -> Trouble:
     if error.may_heal:
         return Trouble("QuotaExceeded" if "quota" in error.message else "NamespaceTerminating", error.message)
-    # 401 and 403 are about who may do what, which an administrator can change; the rest is about the request itself.
-    return Trouble(
-        "Forbidden" if error.status in (401, 403) else "Refused", str(error), final=error.status in (400, 422)
-    )
+    # 403 is about who may do what, which an administrator can change; the rest is about the request itself.
+    if error.status == 403:
+        return Trouble("Forbidden", str(error))
+    return Trouble("Refused", str(error), final=True)

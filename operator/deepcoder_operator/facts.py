@@ -77,11 +77,12 @@ class Facts:
             run = parse_resource(document)
         except ManifestError:
             # It has failed for that, and its status says so, which is what the evaluation needs of it.
-            run = _unchecked(document)
+            run = unchecked_run(document)
         return run if isinstance(run, TrainingRunResource) else None
 
 
-def _unchecked(document: dict[str, Any]) -> TrainingRunResource | None:
+def unchecked_run(document: dict[str, Any]) -> TrainingRunResource | None:
+    """A run whose fields are right one by one; None when not even that, or when it is none."""
     try:
         return TrainingRunResource.model_validate(document)
     except ValidationError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Generic, cast
 
 from pydantic import ValidationError
@@ -15,13 +15,12 @@ from deepcoder_api.training_run import TrainingRunStatus
 from deepcoder_operator.carry_out import Trouble
 from deepcoder_operator.draft import ENDED
 from deepcoder_operator.evaluation_plan import plan_evaluation
-from deepcoder_operator.facts import Facts, measured_run
+from deepcoder_operator.facts import Facts, measured_run, unchecked_run
 from deepcoder_operator.frozen import FrozenConfigError
 from deepcoder_operator.index import Index, Key, ResourceSeen
 from deepcoder_operator.labels import Kind, Owner
 from deepcoder_operator.observed import Children
-from deepcoder_operator.plan import Create, Plan, Status, Surroundings, release
-from deepcoder_operator.projection import parse_time
+from deepcoder_operator.plan import Create, Plan, Status, Surroundings
 from deepcoder_operator.run_plan import plan_run
 from deepcoder_operator.status_writes import invalid, troubled
 
@@ -33,7 +32,7 @@ _STATUSES: dict[str, type[TrainingRunStatus] | type[EvaluationStatus]] = {
 
 @dataclass(frozen=True)
 class Look(Generic[Status]):
-    """What was seen and what follows. `depends_on` is the run an evaluation waits for; `ends_by` its deadline."""
+    """What was seen and what follows. `depends_on` is the run that an evaluation names."""
 
     seen: ResourceSeen
     generation: int | None
@@ -42,7 +41,6 @@ class Look(Generic[Status]):
     children: Children
     plan: Plan[Status]
     depends_on: Key | None = None
-    ends_by: datetime | None = None
 
     @property
     def owner(self) -> Owner:
@@ -83,7 +81,11 @@ class Looker:
         try:
             resource = parse_resource(document)
         except ManifestError as error:
-            return _unreadable(seen, document, children, error, self._around().now)
+            # A live run is what it was frozen to: a rule across fields that is newer than it must not end it.
+            run = unchecked_run(document) if children.config is not None else None
+            if run is None:
+                return _unreadable(seen, document, children, error, self._around().now)
+            resource = run
         if isinstance(resource, TrainingRunResource):
             return await self._run(seen, resource, children)
         return await self._evaluation(seen, resource, children)
@@ -95,8 +97,7 @@ class Looker:
             plan = plan_run(run, children, facts, around)
         except FrozenConfigError as error:
             plan = troubled(run.status, run.metadata.generation, children, _frozen(error), around.now)
-        created = parse_time(run.metadata.creation_timestamp)
-        return _look(seen, run, run.status, children, plan, _deadline(created, run.spec.active_deadline_seconds))
+        return _look(seen, run, run.status, children, plan)
 
     async def _evaluation(
         self, seen: ResourceSeen, evaluation: EvaluationResource, children: Children
@@ -108,8 +109,7 @@ class Looker:
             plan = plan_evaluation(evaluation, children, facts, around)
         except FrozenConfigError as error:
             plan = troubled(status, evaluation.metadata.generation, children, _frozen(error), around.now)
-        ends_by = _deadline(parse_time(status.start_time), evaluation.spec.active_deadline_seconds)
-        return _look(seen, evaluation, status, children, plan, ends_by, measured_run(evaluation))
+        return _look(seen, evaluation, status, children, plan, measured_run(evaluation))
 
 
 def _look(
@@ -118,15 +118,10 @@ def _look(
     before: Status,
     children: Children,
     plan: Plan[Status],
-    ends_by: datetime | None,
     depends_on: Key | None = None,
 ) -> Look[Status]:
     meta = resource.metadata
-    return Look(seen, meta.generation, meta.resource_version, before, children, plan, depends_on, ends_by)
-
-
-def _deadline(begun: datetime | None, seconds: int | None) -> datetime | None:
-    return begun + timedelta(seconds=seconds) if begun is not None and seconds is not None else None
+    return Look(seen, meta.generation, meta.resource_version, before, children, plan, depends_on)
 
 
 def _frozen(error: FrozenConfigError) -> Trouble:
@@ -146,15 +141,7 @@ def _unreadable(
     meta = document["metadata"]
     generation = meta.get("generation")
     if isinstance(before, TrainingRunStatus):
-        plan = _refusal(before, generation, children, error, now)
+        plan = invalid(before, generation, children, error, now)
         return Look(seen, generation, meta["resourceVersion"], before, children, plan)
-    evaluation_plan = _refusal(before, generation, children, error, now)
+    evaluation_plan = invalid(before, generation, children, error, now)
     return Look(seen, generation, meta["resourceVersion"], before, children, evaluation_plan)
-
-
-def _refusal(
-    before: Status, generation: int | None, children: Children, error: ManifestError, now: datetime
-) -> Plan[Status]:
-    if before.phase in ENDED:
-        return Plan(before, release(children))
-    return invalid(before, generation, children, error, now)

@@ -22,7 +22,7 @@ from deepcoder_operator.look import AnyLook, Look, Looker
 from deepcoder_operator.metrics import Metrics
 from deepcoder_operator.plan import Plan, Status
 from deepcoder_operator.resync import read_again, read_resource
-from deepcoder_operator.status_writes import seconds_until_write, troubled, untroubled
+from deepcoder_operator.status_writes import seconds_until_write, troubled
 from deepcoder_operator.story import story
 
 # Objects of an ended resource are asked to go until they are gone.
@@ -83,11 +83,8 @@ class Reconciler:
         if trouble is not None and plan.status.phase not in ENDED:
             plan = troubled(look.before, look.generation, look.children, trouble, self._now())
             await carry_out(self._cluster, self._index, look.owner, plan.actions)
-            status = plan.status
-        else:
-            status = untroubled(plan.status, look.generation, self._now())
-        write_in = await self._write(look, await self._with_log(look, status))
-        return _soonest(look, plan, write_in, self._now())
+        write_in = await self._write(look, await self._with_log(look, plan.status))
+        return _soonest(plan, write_in)
 
     async def _with_log(self, look: Look[Status], status: Status) -> Status:
         failure = status.failure
@@ -144,10 +141,7 @@ class Reconciler:
             self._wake(waiting)
 
 
-def _soonest(look: Look[Status], plan: Plan[Status], write_in: float | None, now: datetime) -> float | None:
-    waits = [plan.again_in, write_in]
-    if plan.status.phase in ENDED:
-        waits.append(RELEASE_SECONDS if plan.actions else None)
-    elif look.ends_by is not None:
-        waits.append(max(0.0, (look.ends_by - now).total_seconds()))
+def _soonest(plan: Plan[Status], write_in: float | None) -> float | None:
+    releases = plan.status.phase in ENDED and bool(plan.actions)
+    waits = (plan.again_in, write_in, RELEASE_SECONDS if releases else None)
     return min((wait for wait in waits if wait is not None), default=None)

@@ -7,23 +7,12 @@ from typing import Any, cast
 
 from deepcoder_api.manifest import ManifestError
 from deepcoder_api.specification import kubernetes_form
-from deepcoder_api.status import with_condition
 from deepcoder_operator.carry_out import Trouble
-from deepcoder_operator.draft import ENDED, Draft, rfc3339
+from deepcoder_operator.draft import ENDED, Draft, ended
 from deepcoder_operator.observed import Children
 from deepcoder_operator.plan import Failure, Plan, Status
 
 SECONDS_BETWEEN_PROGRESS = 15.0
-TROUBLES = (
-    "NameConflict",
-    "WaitingForDeletion",
-    "NamespaceGone",
-    "QuotaExceeded",
-    "NamespaceTerminating",
-    "Forbidden",
-    "Refused",
-    "FrozenConfigUnreadable",
-)
 # What changes while nothing happens. `message` is here too: what it tells of an event stands in a condition's reason.
 _PROGRESS = frozenset(
     (
@@ -55,25 +44,19 @@ def troubled(
 ) -> Plan[Status]:
     """The plan of a resource whose last plan could not be carried out: where it stood, and why it does not go on."""
     draft = Draft(status, generation, now, children)
+    draft.begin()
     if trouble.final:
         return draft.fail(Failure(trouble.reason, trouble.message))
     return draft.wait(status.phase, trouble.reason, trouble.message, trouble.again_in)
-
-
-def untroubled(status: Status, generation: int | None, now: datetime) -> Status:
-    """The status of a plan that was carried out: an earlier trouble no longer stands in the way."""
-    stalled = next((item for item in status.conditions if item.type == "Stalled" and item.status == "True"), None)
-    if stalled is None or stalled.reason not in TROUBLES or status.phase in ENDED:
-        return status
-    conditions = with_condition(
-        status.conditions, "Stalled", "False", "Progressing", "", generation=generation, now=rfc3339(now)
-    )
-    return status.model_copy(update={"conditions": conditions})
 
 
 def invalid(
     status: Status, generation: int | None, children: Children, error: ManifestError, now: datetime
 ) -> Plan[Status]:
     """The end of a resource that cannot be read: every wrong field is named."""
+    if status.phase in ENDED:
+        return ended(status, generation, children)
     problems = "\n".join(str(problem) for problem in error.problems)
-    return Draft(status, generation, now, children).fail(Failure("InvalidSpec", problems))
+    draft = Draft(status, generation, now, children)
+    draft.begin()
+    return draft.fail(Failure("InvalidSpec", problems))

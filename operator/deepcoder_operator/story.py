@@ -12,6 +12,9 @@ from deepcoder_operator.plan import Status
 
 _PASSED = ("PreflightPassed", "IsolationVerified", "DatasetReady")
 _LONGEST_NOTE = 1024
+# The end of an attempt and these phases are told in full by themselves.
+_RESTARTING = "Restarting"
+_TOLD_WHOLE = ("Waiting", "Succeeded", "Failed")
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Told:
 
 def story(before: Status, after: Status) -> list[Told]:
     """What is worth telling of the change from one written status to the next. Numbers that move are not."""
-    told = [*_gates(before, after), *_attempts(before, after), *_stalls(before, after), *_phases(before, after)]
+    told = [*_gates(before, after), *_attempts(before, after), *_waits(before, after), *_phases(before, after)]
     return [Told(item.type, item.reason, item.note[:_LONGEST_NOTE]) for item in told if item.note]
 
 
@@ -52,16 +55,19 @@ def _attempts(before: Status, after: Status) -> list[Told]:
     return told
 
 
-def _stalls(before: Status, after: Status) -> list[Told]:
-    old, new = _stalled(before), _stalled(after)
-    if new is None or after.phase == "Failed" or (old is not None and old.reason == new.reason):
+def _waits(before: Status, after: Status) -> list[Told]:
+    # Ready's reason is the phase's name while all goes its way, and else what stands in the way.
+    old, new = _ready(before), _ready(after)
+    if new is None or new.status != "False" or new.reason in (after.phase, _RESTARTING) or after.phase in _TOLD_WHOLE:
+        return []
+    if old is not None and old.reason == new.reason:
         return []
     return [Told("Warning", new.reason, new.message)]
 
 
 def _phases(before: Status, after: Status) -> list[Told]:
     # The first phase of a resource is news too; its status is empty before, with the default phase.
-    if after.phase == before.phase and before.start_time is not None:
+    if after.phase == before.phase and before.conditions:
         return []
     if after.phase != "Failed":
         return [Told("Normal", after.phase, after.message)]
@@ -69,5 +75,5 @@ def _phases(before: Status, after: Status) -> list[Told]:
     return [Told("Warning", reason, after.message)]
 
 
-def _stalled(status: TrainingRunStatus | EvaluationStatus) -> Condition | None:
-    return next((item for item in status.conditions if item.type == "Stalled" and item.status == "True"), None)
+def _ready(status: TrainingRunStatus | EvaluationStatus) -> Condition | None:
+    return next((item for item in status.conditions if item.type == "Ready"), None)

@@ -17,7 +17,7 @@ from deepcoder_operator.observed import Children
 from deepcoder_operator.plan import Create, Failure, Surroundings
 from deepcoder_operator.run_context import RunContext, RunFacts, RunPlan
 from deepcoder_operator.training import finished, train
-from deepcoder_operator.trials import MAX_TRIES, read_trial
+from deepcoder_operator.trials import MOST_JOBS, read_trial
 
 
 def plan_run(run: TrainingRunResource, children: Children, facts: RunFacts, around: Surroundings) -> RunPlan:
@@ -119,7 +119,7 @@ def _dataset(context: RunContext) -> RunPlan | None:
         case _:
             # Also for a Job that is done while its pod, and the place of the dataset with it, is gone.
             number = trial.number + 1 if trial.state == "done" else trial.number
-            if number > MAX_TRIES:
+            if number > MOST_JOBS:
                 return draft.fail(Failure("PrepareFailed", "no prepare Job has said where the dataset lies"))
             draft.actions.append(Create(run_objects.prepare_job(context.owner, context.frozen, number)))
             draft.phase("Preparing", "reading and checking the problems")

@@ -1,0 +1,344 @@
+"""Every kind of resource that is refused, with the words in which a user hears of it, by each way there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.resource_documents import GONE, Document, changed, evaluation, training_run
+
+NAME_RULE = (
+    "metadata.name must have at most 40 characters: lower-case letters, digits and -, a letter first, no - at the end"
+)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A document, and what is said of it: by `deepcoder validate`, by the API server to `kubectl create`, and to
+    server-side apply where that says it in other words."""
+
+    id: str
+    document: Document
+    validate: str
+    create: str
+    apply: str = ""
+
+    @property
+    def server_side_apply(self) -> str:
+        """What server-side apply says."""
+        return self.apply or self.create
+
+
+def _run(
+    id: str, path: str, value: object, *, validate: str, create: str, apply: str = "", base: Document | None = None
+) -> Refusal:
+    return Refusal(id, changed(base or training_run(id), path, value), validate, create, apply)
+
+
+def _evaluation(id: str, path: str, value: object, *, validate: str, create: str, apply: str = "") -> Refusal:
+    return Refusal(id, changed(evaluation(id), path, value), validate, create, apply)
+
+
+UNKNOWN = (
+    _run(
+        "unknown-field",
+        "spec.stages[0].stepz",
+        3,
+        validate="spec.stages[0].stepz: unknown field (did you mean steps?); "
+        "the fields here are maxResponseTokens, name, steps",
+        create='strict decoding error: unknown field "spec.stages[0].stepz"',
+        apply='.spec.stages[name="short"].stepz: field not declared in schema',
+    ),
+    _run(
+        "field-left-out-for-now",
+        "spec.algorithm.klCoefficient",
+        0.1,
+        validate="spec.algorithm.klCoefficient: unknown field",
+        create='strict decoding error: unknown field "spec.algorithm.klCoefficient"',
+        apply=".spec.algorithm.klCoefficient: field not declared in schema",
+    ),
+    _run(
+        "sandbox-environment",
+        "spec.sandbox.pod.env",
+        {"A": "1"},
+        validate="spec.sandbox.pod.env: unknown field; the fields here are annotations, image, nodeSelector, "
+        "priorityClassName, resources, tolerations",
+        create='strict decoding error: unknown field "spec.sandbox.pod.env"',
+        apply=".spec.sandbox.pod.env: field not declared in schema",
+    ),
+)
+
+MISSING = (
+    _run(
+        "model-missing",
+        "spec.model",
+        GONE,
+        validate="spec.model: a value is required",
+        create="spec.model: Required value",
+    ),
+    _run(
+        "no-stages",
+        "spec.stages",
+        [],
+        validate="spec.stages: []: must have at least 1 items",
+        create="spec.stages: Invalid value: 0: spec.stages in body should have at least 1 items",
+    ),
+    _run(
+        "spec-missing",
+        "spec",
+        GONE,
+        validate="spec: a value is required",
+        create="spec: Required value",
+    ),
+)
+
+WRONG_TYPE = (
+    _run(
+        "text-for-a-number",
+        "spec.stages[0].steps",
+        "3",
+        validate='spec.stages[0].steps: "3": must be an integer',
+        create='spec.stages[0].steps: Invalid value: "string": spec.stages[0].steps in body must be of type integer',
+        apply='.spec.stages[name="short"].steps: expected numeric (int or float), got string',
+    ),
+    _run(
+        "a-part-of-a-step",
+        "spec.stages[0].steps",
+        2.5,
+        validate="spec.stages[0].steps: 2.5: must be an integer",
+        create='spec.stages[0].steps: Invalid value: "number": spec.stages[0].steps in body must be of type integer',
+    ),
+    _run(
+        "number-for-text",
+        "spec.trainer.pod.env.LEVEL",
+        1,
+        validate="spec.trainer.pod.env.LEVEL: 1: must be a string (quote it)",
+        create='spec.trainer.pod.env.LEVEL: Invalid value: "integer": spec.trainer.pod.env.LEVEL in body must be of '
+        "type string",
+        apply=".spec.trainer.pod.env.LEVEL: expected string",
+    ),
+    _run(
+        "text-for-a-boolean",
+        "spec.algorithm.overlongFilter",
+        "true",
+        validate='spec.algorithm.overlongFilter: "true": must be true or false',
+        create='spec.algorithm.overlongFilter: Invalid value: "string": spec.algorithm.overlongFilter in body must be '
+        "of type boolean",
+        apply=".spec.algorithm.overlongFilter: expected boolean, got",
+    ),
+    _run(
+        "list-for-a-mapping",
+        "spec.model",
+        ["s3://bucket/model"],
+        validate='spec.model: ["s3://bucket/model"]: must be a mapping',
+        create='spec.model: Invalid value: "array": spec.model in body must be of type object',
+        apply=".spec.model: expected map, got",
+    ),
+    _run(
+        "mapping-for-a-list",
+        "spec.stages",
+        {"name": "short"},
+        validate='spec.stages: {"name": "short"}: must be a list',
+        create='strict decoding error: unknown field "spec.stages.name"',
+        apply=".spec.stages: expected list, got",
+    ),
+)
+
+OUT_OF_BOUNDS = (
+    _run(
+        "stage-without-steps",
+        "spec.stages[0].steps",
+        0,
+        validate="spec.stages[0].steps: 0: must be at least 1",
+        create="spec.stages[0].steps: Invalid value: 0: spec.stages[0].steps in body should be greater than or equal "
+        "to 1",
+    ),
+    _run(
+        "learning-rate-of-0",
+        "spec.optimizer.learningRate",
+        0,
+        validate="spec.optimizer.learningRate: 0: must be more than 0",
+        create="spec.optimizer.learningRate: Invalid value: 0: spec.optimizer.learningRate in body should be greater "
+        "than 0",
+    ),
+    _run(
+        "group-of-one",
+        "spec.algorithm.samplesPerPrompt",
+        1,
+        validate="spec.algorithm.samplesPerPrompt: 1: must be at least 2",
+        create="spec.algorithm.samplesPerPrompt: Invalid value: 1: spec.algorithm.samplesPerPrompt in body should be "
+        "greater than or equal to 2",
+    ),
+    _run(
+        "unknown-preset",
+        "spec.algorithm.preset",
+        "ppo",
+        validate="spec.algorithm.preset: \"ppo\": must be one of 'grpo-plus' or 'grpo'",
+        create='spec.algorithm.preset: Unsupported value: "ppo": supported values: "grpo-plus", "grpo"',
+    ),
+    _run(
+        "zero-stage-4",
+        "spec.trainer.deepspeed.zeroStage",
+        4,
+        validate="spec.trainer.deepspeed.zeroStage: 4: must be one of 0, 1, 2 or 3",
+        create='spec.trainer.deepspeed.zeroStage: Unsupported value: 4: supported values: "0", "1", "2", "3"',
+    ),
+    _run(
+        "one-beta",
+        "spec.optimizer.betas",
+        [0.9],
+        validate="spec.optimizer.betas: [0.9]: must have at least 2 items",
+        create="spec.optimizer.betas: Invalid value: 1: spec.optimizer.betas in body should have at least 2 items",
+    ),
+    _run(
+        "storage-elsewhere",
+        "spec.storage.uri",
+        "gs://bucket/prefix",
+        validate='spec.storage.uri: "gs://bucket/prefix": must match ^s3://[a-z0-9]',
+        create='spec.storage.uri: Invalid value: "gs://bucket/prefix": spec.storage.uri in body should match',
+    ),
+    _run(
+        "name-of-a-variable",
+        "spec.trainer.pod.env.LOG-LEVEL",
+        "info",
+        validate='spec.trainer.pod.env.LOG-LEVEL: "LOG-LEVEL": must match ^[A-Za-z_][A-Za-z0-9_]*$',
+        create='spec.trainer.pod.env: Invalid value: "object": every key must match ^[A-Za-z_][A-Za-z0-9_]*$',
+    ),
+    _evaluation(
+        "pass-at-0",
+        "spec.sampling.topP",
+        0,
+        validate="spec.sampling.topP: 0: must be more than 0",
+        create="spec.sampling.topP: Invalid value: 0: spec.sampling.topP in body should be greater than 0",
+    ),
+)
+
+NAMES = (
+    _run(
+        "name-too-long",
+        "metadata.name",
+        "a-name-of-forty-one-characters-is-refused",
+        validate='metadata.name: "a-name-of-forty-one-characters-is-refused": must have at most 40 characters',
+        create=NAME_RULE,
+    ),
+    _run(
+        "name-begins-with-a-digit",
+        "metadata.name",
+        "1st-run",
+        validate='metadata.name: "1st-run": must match ^[a-z]([-a-z0-9]*[a-z0-9])?$',
+        create=NAME_RULE,
+    ),
+    _run(
+        "name-with-a-dot",
+        "metadata.name",
+        "first.run",
+        validate='metadata.name: "first.run": must match ^[a-z]([-a-z0-9]*[a-z0-9])?$',
+        create=NAME_RULE,
+    ),
+    _run(
+        "stage-named-twice",
+        "spec.stages[1].name",
+        "short",
+        validate="spec.stages: the name 'short' is given twice; each must be unique",
+        create='spec.stages[1]: Duplicate value: {"name":"short"}',
+        apply='.spec.stages: duplicate entries for key [name="short"]',
+    ),
+    _run(
+        "source-named-twice",
+        "spec.data.sources[1]",
+        {"name": "made", "format": "jsonl", "uri": "s3://bucket/more.jsonl"},
+        validate="spec.data.sources: the name 'made' is given twice; each must be unique",
+        create='spec.data.sources[1]: Duplicate value: {"name":"made"}',
+        apply='.spec.data.sources: duplicate entries for key [name="made"]',
+    ),
+    _evaluation(
+        "benchmark-named-twice",
+        "spec.benchmarks[1]",
+        {"name": "held-out", "kind": "jsonl", "uri": "s3://bucket/more.jsonl"},
+        validate="spec.benchmarks: the name 'held-out' is given twice; each must be unique",
+        create='spec.benchmarks[1]: Duplicate value: {"name":"held-out"}',
+        apply='.spec.benchmarks: duplicate entries for key [name="held-out"]',
+    ),
+)
+
+UNIONS = (
+    _evaluation(
+        "two-models",
+        "spec.model.trainingRun",
+        {"name": "tiny"},
+        validate="spec.model: exactly one of uri, trainingRun must be given, not 2",
+        create='spec.model: Invalid value: "object": exactly one of uri, trainingRun must be given',
+    ),
+    _evaluation(
+        "no-model",
+        "spec.model",
+        {"secretName": "token"},
+        validate="spec.model: exactly one of uri, trainingRun must be given, not 0",
+        create='spec.model: Invalid value: "object": exactly one of uri, trainingRun must be given',
+    ),
+    _evaluation(
+        "two-checkpoints",
+        "spec.model",
+        {"trainingRun": {"name": "tiny", "checkpoint": {"latest": {}, "step": 3}}},
+        validate="spec.model.trainingRun.checkpoint: exactly one of latest, step must be given, not 2",
+        create='spec.model.trainingRun.checkpoint: Invalid value: "object": exactly one of latest, step must be given',
+    ),
+    _evaluation(
+        "no-checkpoint",
+        "spec.model",
+        {"trainingRun": {"name": "tiny", "checkpoint": {}}},
+        validate="spec.model.trainingRun.checkpoint: exactly one of latest, step must be given, not 0",
+        create='spec.model.trainingRun.checkpoint: Invalid value: "object": exactly one of latest, step must be given',
+    ),
+)
+
+ACROSS_FIELDS = (
+    _run(
+        "more-shards-than-gpus",
+        "spec.rollout",
+        {"gpusPerReplica": 2, "tensorParallel": 4},
+        validate="spec.rollout.tensorParallel: 4 is more than rollout.gpusPerReplica (2); at most one shard a GPU",
+        create='spec.rollout.tensorParallel: Invalid value: "object": must be at most rollout.gpusPerReplica',
+    ),
+    _run(
+        "context-too-short",
+        "spec.rollout.maxModelLength",
+        2303,
+        validate="spec.rollout.maxModelLength: 2303 is less than data.maxPromptTokens (2048) plus the longest stage's "
+        "maxResponseTokens (256): at least 2304 is needed",
+        create='spec.rollout.maxModelLength: Invalid value: "object": must be at least data.maxPromptTokens plus the '
+        "longest stage's maxResponseTokens",
+    ),
+    _run(
+        "microbatch-too-small",
+        "spec.trainer.tokensPerMicrobatch",
+        2303,
+        validate="spec.trainer.tokensPerMicrobatch: 2303 cannot hold one sample of up to 2304 tokens",
+        create='spec.trainer.tokensPerMicrobatch: Invalid value: "object": must hold one sample: data.maxPromptTokens '
+        "plus the longest stage's maxResponseTokens",
+    ),
+    _evaluation(
+        "more-shards-than-gpus-to-measure",
+        "spec.engine",
+        {"gpusPerReplica": 0, "tensorParallel": 2},
+        validate="spec.engine.tensorParallel: 2 is more than engine.gpusPerReplica (0); at most one shard a GPU",
+        create='spec.engine.tensorParallel: Invalid value: "object": must be at most engine.gpusPerReplica',
+    ),
+    _evaluation(
+        "no-place-for-a-prompt",
+        "spec.engine.maxModelLength",
+        64000,
+        validate="spec.sampling.maxTokens: 64000 leaves no place for a prompt: it must be less than "
+        "engine.maxModelLength (64000)",
+        create='spec.sampling.maxTokens: Invalid value: "object": must be less than engine.maxModelLength',
+    ),
+)
+
+REFUSALS: tuple[Refusal, ...] = (
+    *UNKNOWN,
+    *MISSING,
+    *WRONG_TYPE,
+    *OUT_OF_BOUNDS,
+    *NAMES,
+    *UNIONS,
+    *ACROSS_FIELDS,
+)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from deepcoder_api.artifacts import DatasetReport
 from deepcoder_api.problems import Problem
-from deepcoder_data.folders import DamagedError, commit_folder, download_folder
+from deepcoder_data.folders import DamagedError, commit_folder, download_folder, read_completion
 from deepcoder_data.store import ObjectStore
 
 PROBLEMS = "problems.parquet"
@@ -70,6 +70,16 @@ def commit_dataset(store: ObjectStore, folder: Path, uri: str, report: DatasetRe
     """Upload what a DatasetWriter left in `folder`, with its report. Raises StoreError; then there is no dataset."""
     (folder / REPORT).write_text(report.model_dump_json(indent=1))
     commit_folder(store, folder, uri, {"problems": str(report.problems)})
+
+
+def read_report(store: ObjectStore, uri: str) -> DatasetReport | None:
+    """The report of a dataset, or None when it was never completed. Raises StoreError, DamagedError."""
+    if read_completion(store, uri) is None:
+        return None
+    try:
+        return DatasetReport.model_validate_json(store.get_bytes(f"{uri}/{REPORT}"))
+    except ValidationError as error:
+        raise DamagedError(f"{uri}/{REPORT} is no report of this version: {error}") from error
 
 
 def load_problems(store: ObjectStore, uri: str) -> dict[str, Problem]:

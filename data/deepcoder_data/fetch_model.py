@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 import structlog
@@ -17,7 +18,17 @@ from deepcoder_data.configuration import read_resource
 from deepcoder_data.folders import download_folder
 from deepcoder_data.hub import SCHEME as HUB
 from deepcoder_data.hub import download_hub_model
-from deepcoder_data.models import MODEL_PATTERNS, StoredModel, model_directory, model_faults, stored_model
+from deepcoder_data.models import (
+    CONFIG,
+    MODEL_PATTERNS,
+    TOKENIZER_PATTERNS,
+    StoredModel,
+    matching,
+    model_directory,
+    model_faults,
+    model_files,
+    stored_model,
+)
 from deepcoder_data.store import ObjectMissingError, ObjectStore, StoreError, open_store
 from deepcoder_data.termination import PermanentError, run_process
 
@@ -52,6 +63,29 @@ def fetch_model(
     (to / RECORD).write_text(Record(uri=uri, files=files).model_dump_json(indent=1))
     if faults := model_faults(files):
         raise ObjectMissingError(f"{uri}: there is no model ({', '.join(faults)})")
+
+
+def fetch_tokenizer(
+    store: ObjectStore, uri: str, to: Path, revision: str | None = None, claim: Path = Path(CLAIM_DIRECTORY)
+) -> None:
+    """Bring the tokenizer of a model and its config.json, without any weights, into the folder `to`.
+
+    Raises StoreError; ObjectMissingError when there is none.
+    """
+    to.mkdir(parents=True, exist_ok=True)
+    patterns = (*TOKENIZER_PATTERNS, CONFIG)
+    if uri.startswith(HUB):
+        download_hub_model(uri, revision, patterns, to)
+    elif uri.startswith("s3://"):
+        root = uri.rstrip("/")
+        for name in matching(model_files(store, uri), patterns):
+            store.download_file(f"{root}/{name}", to / name)
+    else:
+        folder = model_directory(uri, claim)
+        for name in matching([path.name for path in folder.iterdir()], patterns):
+            shutil.copyfile(folder / name, to / name)
+    if not matching([path.name for path in to.iterdir()], TOKENIZER_PATTERNS):
+        raise ObjectMissingError(f"{uri}: there is no tokenizer")
 
 
 def _fetch_stored(store: ObjectStore, model: StoredModel, to: Path, before: Record) -> dict[str, str]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import AutoTokenizer
 
 from deepcoder_trainer.orchestrator.failures import RunChanged
-from deepcoder_trainer.orchestrator.sampling import Prompt
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What the model reads, as text and as token ids."""
+
+    text: str
+    ids: tuple[int, ...]
 
 
 class PromptRenderer:

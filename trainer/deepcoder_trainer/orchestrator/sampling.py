@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from deepcoder_api.presets import Algorithm
 from deepcoder_api.problems import Problem
@@ -15,15 +14,8 @@ from deepcoder_trainer.orchestrator.failures import first_failure
 from deepcoder_trainer.orchestrator.generation import Generator, Place, Question
 from deepcoder_trainer.orchestrator.grading import Grader
 from deepcoder_trainer.orchestrator.metrics import RunMetrics
+from deepcoder_trainer.orchestrator.prompts import Prompt
 from deepcoder_trainer.samples import Sample
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What the model reads, as text and as token ids."""
-
-    text: str
-    ids: tuple[int, ...]
 
 
 class Sampler:

@@ -1,0 +1,166 @@
+"""`python -m deepcoder_trainer.prepare`: reads the sources, checks every problem, and writes the dataset of a run."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import structlog
+
+from deepcoder_api.artifacts import DatasetReport, dataset_uri
+from deepcoder_api.lifecycle import TerminationMessage
+from deepcoder_api.processes import CLAIM_DIRECTORY
+from deepcoder_api.resolve import ResolvedRun
+from deepcoder_data.causes import STORAGE_URI, cause, failure
+from deepcoder_data.configuration import read_resource, work_directory
+from deepcoder_data.dataset import commit_dataset, read_report
+from deepcoder_data.fetch_model import fetch_tokenizer
+from deepcoder_data.files import local_file
+from deepcoder_data.models import TOKENIZER_PATTERNS, matching
+from deepcoder_data.store import ObjectStore, StoreError, open_store
+from deepcoder_data.termination import PermanentError, run_process
+from deepcoder_sandbox.client import SandboxClient
+from deepcoder_trainer.orchestrator.failures import RunChanged
+from deepcoder_trainer.orchestrator.prompts import PromptRenderer
+from deepcoder_trainer.preparation.keys import dataset_key
+from deepcoder_trainer.preparation.pipeline import SourceFile, select
+from deepcoder_trainer.preparation.selection import Tally
+from deepcoder_trainer.preparation.verification import Verifier
+
+IN_FLIGHT_PER_REPLICA = 16
+log = structlog.get_logger("prepare")
+
+
+def prepare(
+    run: ResolvedRun, store: ObjectStore, sandbox: str, folder: Path, claim: Path = Path(CLAIM_DIRECTORY)
+) -> TerminationMessage:
+    """Make the run's dataset, or find an equal one. `folder` is for temporary files. Raises PermanentError."""
+    started = time.monotonic()
+    renderer, tokenizer = _tokenizer(run, store, folder / "tokenizer", claim)
+    with _source_files(run, store, folder) as files:
+        digests = {given.source.name: _digest(given.file) for given in files}
+        key = dataset_key(run, digests, tokenizer)
+        uri = dataset_uri(run.spec.storage.uri, key)
+        with _storage_failures(run):
+            found = read_report(store, uri)
+        if found is not None:
+            log.info("an equal dataset is there", uri=uri)
+            return _message("Reused", uri, f"{found.problems} problems of an equal dataset, {found.verified} verified")
+        output = folder / "dataset"
+        output.mkdir()
+        tally = asyncio.run(_select(run, files, renderer, sandbox, output))
+    if not tally.kept:
+        raise PermanentError("DataEmpty", _nothing_left(run, tally))
+    report = _report(key, tally, time.monotonic() - started)
+    with _storage_failures(run):
+        # Another run may have prepared the same meanwhile: what is complete is never written again.
+        if read_report(store, uri) is None:
+            commit_dataset(store, output, uri, report)
+    return _message("Prepared", uri, tally.summary())
+
+
+async def _select(
+    run: ResolvedRun, files: list[SourceFile], renderer: PromptRenderer, sandbox: str, output: Path
+) -> Tally:
+    in_flight = IN_FLIGHT_PER_REPLICA * run.spec.sandbox.replicas
+    async with SandboxClient(sandbox, max_in_flight=in_flight) as client:
+        verifier = Verifier(client, run.spec.sandbox.limits, run.spec.data)
+        return await select(
+            files, run.spec.data, lambda text: len(renderer(text).ids), verifier, output, in_flight=in_flight
+        )
+
+
+def _tokenizer(run: ResolvedRun, store: ObjectStore, folder: Path, claim: Path) -> tuple[PromptRenderer, str]:
+    """What renders prompts, and the digest of the files that decide how."""
+    model = run.spec.model
+    try:
+        fetch_tokenizer(store, model.uri, folder, model.revision, claim)
+    except StoreError as error:
+        raise failure(error, "spec.model.uri", model.uri, run.spec.storage, "ModelNotFound") from error
+    try:
+        renderer = PromptRenderer(folder)
+    except RunChanged as error:
+        problem = "the model's tokenizer has no chat template, which prompts are written by"
+        raise PermanentError("NoChatTemplate", cause("spec.model.uri", model.uri, problem)) from error
+    except (ValueError, OSError, KeyError) as error:
+        problem = f"the tokenizer cannot be loaded: {error}"
+        raise PermanentError("TokenizerInvalid", cause("spec.model.uri", model.uri, problem)) from error
+    digest = hashlib.sha256()
+    for name in matching([path.name for path in folder.iterdir()], TOKENIZER_PATTERNS):
+        digest.update(f"{name} {_digest(folder / name)}\n".encode())
+    return renderer, digest.hexdigest()
+
+
+@contextmanager
+def _source_files(run: ResolvedRun, store: ObjectStore, folder: Path) -> Iterator[list[SourceFile]]:
+    """All sources on this machine. Raises PermanentError that names the one that cannot be had, or cannot be read."""
+    with ExitStack() as stack:
+        files: list[SourceFile] = []
+        for source in run.spec.data.sources:
+            try:
+                files.append(SourceFile(source, stack.enter_context(local_file(store, source.uri, folder))))
+            except StoreError as error:
+                field = f"spec.data.sources[{source.name}].uri"
+                raise failure(error, field, source.uri, run.spec.storage, "DataNotFound") from error
+            log.info("source is here", source=source.name, bytes=files[-1].file.stat().st_size)
+        yield files
+
+
+@contextmanager
+def _storage_failures(run: ResolvedRun) -> Iterator[None]:
+    storage = run.spec.storage
+    try:
+        yield
+    except StoreError as error:
+        raise failure(error, STORAGE_URI, storage.uri, storage, "StorageRefused") from error
+
+
+def _nothing_left(run: ResolvedRun, tally: Tally) -> str:
+    sources = ", ".join(source.name for source in run.spec.data.sources)
+    if not tally.read.total():
+        return cause("spec.data.sources", sources, "no problem is there: every source is empty")
+    return cause("spec.data.sources", sources, f"no problem is left of {tally.read.total()} read: {tally.drops()}")
+
+
+def _report(key: str, tally: Tally, seconds: float) -> DatasetReport:
+    return DatasetReport(
+        key=key,
+        problems=tally.kept.total(),
+        read=dict(tally.read),
+        kept=dict(tally.kept),
+        dropped=dict(tally.dropped),
+        verified=tally.verified,
+        tests=tally.tests,
+        seconds=round(seconds, 3),
+    )
+
+
+def _message(reason: str, uri: str, said: str) -> TerminationMessage:
+    return TerminationMessage(outcome="done", reason=reason, cause=said[:2048], uri=uri)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def main() -> TerminationMessage:
+    """Prepare the data of the run of DEEPCODER_CONFIG."""
+    parser = argparse.ArgumentParser(prog="python -m deepcoder_trainer.prepare", description=__doc__)
+    parser.add_argument("--sandbox", required=True, help="URL of the grading servers")
+    arguments = parser.parse_args()
+    run = read_resource()
+    if not isinstance(run, ResolvedRun):
+        raise PermanentError("WrongResource", "DEEPCODER_CONFIG holds an Evaluation; only a TrainingRun has a dataset")
+    with tempfile.TemporaryDirectory(prefix="prepare-", dir=work_directory()) as folder:
+        return prepare(run, open_store(run.spec.storage), arguments.sandbox, Path(folder))
+
+
+if __name__ == "__main__":
+    run_process(main)

@@ -209,5 +209,7 @@ class EvaluationStatus(Specification):
     pass_at_1: float | None = Field(default=None, alias="passAt1", description="The first benchmark's pass@1, 0 to 1.")
     report: str | None = Field(default=None, max_length=2048, description="The report in S3.")
     failure: FailureStatus | None = Field(default=None, description="What ended the evaluation.")
-    start_time: str | None = Field(default=None, max_length=64, description="When it was first seen, RFC 3339.")
+    start_time: str | None = Field(
+        default=None, max_length=64, description="When it began, its model being there, RFC 3339."
+    )
     completion_time: str | None = Field(default=None, max_length=64, description="When it ended, RFC 3339.")

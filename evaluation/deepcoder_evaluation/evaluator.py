@@ -11,6 +11,7 @@ import io
 import os
 import platform
 import time
+from collections import Counter
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -44,6 +45,8 @@ log = structlog.get_logger("evaluator")
 
 READY_SECONDS = 3600.0
 ANSWER_SECONDS = 7200.0
+WRITE_SECONDS = 900.0
+WRITE_PAUSE_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
 SOFTWARE = ("deepcoder-operator", "httpx", "pyarrow", "pydantic")
 
@@ -123,13 +126,15 @@ async def evaluate(
         software={name: metadata.version(name) for name in SOFTWARE} | {"python": platform.python_version()},
     )
     paths = EvaluationPaths(spec.storage.uri, evaluation.namespace, evaluation.name, evaluation.uid)
-    graded = [answer for of_benchmark in answers.values() for answer in of_benchmark]
-    await asyncio.to_thread(_write, store, paths, graded, report)
-    scores = tuple(
+    await write_results(store, paths, [one for measured in answers.values() for one in measured], report)
+    return TerminationMessage(outcome="done", reason="Completed", uri=paths.report, scores=_scores(report))
+
+
+def _scores(report: EvaluationReport) -> tuple[BenchmarkScore, ...]:
+    return tuple(
         BenchmarkScore.model_validate({"name": one.name, "problems": one.problems, "passAt1": one.pass_at_1})
         for one in report.benchmarks
     )
-    return TerminationMessage(outcome="done", reason="Completed", uri=paths.report, scores=scores)
 
 
 async def isolated(sandbox: SandboxClient, ready_seconds: float) -> IsolationReport:
@@ -154,14 +159,31 @@ def read_benchmark(store: ObjectStore, uri: str) -> list[Problem]:
         problems.append(row)
     if not problems:
         raise ValueError(f"{uri}: holds no problems")
+    repeated = [id for id, count in Counter(problem.id for problem in problems).items() if count > 1]
+    if repeated:
+        raise ValueError(f"{uri}: problem {repeated[0]!r} is there twice; ids must be unique to be scored by problem")
     return problems
 
 
-def _write(store: ObjectStore, paths: EvaluationPaths, answers: list[GradedAnswer], report: EvaluationReport) -> None:
+async def write_results(
+    store: ObjectStore, paths: EvaluationPaths, answers: list[GradedAnswer], report: EvaluationReport,
+    deadline_seconds: float = WRITE_SECONDS,
+) -> None:  # fmt: skip
+    """Samples, then the report. A store that is away is asked again: hours of answers lie here. Raises StoreError."""
     buffer = io.BytesIO()
     pq.write_table(samples_table(answers), buffer, compression="zstd")
-    store.put_bytes(paths.samples, buffer.getvalue())
-    store.put_bytes(paths.report, report.model_dump_json(indent=2).encode())
+    contents = {paths.samples: buffer.getvalue(), paths.report: report.model_dump_json(indent=2).encode()}
+    deadline = time.monotonic() + deadline_seconds
+    for uri, content in contents.items():
+        while True:
+            try:
+                await asyncio.to_thread(store.put_bytes, uri, content)
+                break
+            except StoreError as error:
+                if not error.retryable or time.monotonic() + WRITE_PAUSE_SECONDS > deadline:
+                    raise
+                log.warning("the store does not take the results; asking again", uri=uri, error=str(error))
+            await asyncio.sleep(WRITE_PAUSE_SECONDS)
 
 
 async def _serve_and_evaluate(evaluation: ResolvedEvaluation, servers: Servers, port: int) -> TerminationMessage:

@@ -1,7 +1,8 @@
 """An OCI bundle that runs the grading server under runsc on this machine as a sandbox pod would run it.
 
 An ordinary user without capabilities, a read-only root that holds the interpreter and our code and nothing else of
-the machine, no network at all; the server listens on a unix socket in one shared folder.
+the machine, the mounts and variables that a kubelet gives a pod, no network at all; the server listens on a unix
+socket in one shared folder.
 """
 
 from __future__ import annotations
@@ -13,11 +14,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from deepcoder_api.lifecycle import TERMINATION_LOG
 from deepcoder_sandbox.privileges import PROGRAM_USER
 
-SOCKET_FOLDER = "/tmp/server"
+SOCKET_FOLDER = "/server"
+SCRATCH = "/scratch"
 SYSTEM_FOLDERS = ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache")
 NAMESPACES = ("pid", "network", "ipc", "uts", "mount")
+# What a kubelet gives every container, and the two memory volumes of a sandbox pod.
+POD_VARIABLES = (
+    "PATH=/usr/local/bin:/usr/bin:/bin",
+    "LANG=C.UTF-8",
+    "HOSTNAME=sandbox",
+    "KUBERNETES_SERVICE_HOST=10.96.0.1",
+    "KUBERNETES_SERVICE_PORT=443",
+)
+RESOLV_CONF = (
+    "search default.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n"
+)
+POD_MOUNTS: tuple[dict[str, Any], ...] = (
+    {"destination": "/proc", "type": "proc", "source": "proc"},
+    {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
+    {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]},
+    {"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": ["nosuid", "noexec"]},
+    {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": ["nosuid", "noexec", "nodev"]},
+    {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["mode=1777", "size=64m"]},
+    {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["mode=1777", "size=256m"]},
+    {"destination": SCRATCH, "type": "tmpfs", "source": "tmpfs", "options": ["mode=1777", "size=1g"]},
+)
 
 
 def write_bundle(bundle: Path, socket_folder: Path, arguments: Sequence[str]) -> None:
@@ -25,16 +49,19 @@ def write_bundle(bundle: Path, socket_folder: Path, arguments: Sequence[str]) ->
     root = bundle / "rootfs"
     root.mkdir(parents=True)
     folders = _folders()
-    for name in ("proc", "tmp", "dev"):
-        (root / name).mkdir()
+    for name in ("proc", "sys", "tmp", "dev", "etc", SCRATCH, SOCKET_FOLDER):
+        (root / name.strip("/")).mkdir()
+    (root / "etc" / "resolv.conf").write_text(RESOLV_CONF)
+    termination_log = bundle / "termination-log"
+    termination_log.touch()
+    termination_log.chmod(0o666)
     mounts = [_bind(folder) for folder in folders if not _link(root, folder)]
     for mount in mounts:
         _mount_point(root, Path(mount["source"]))
     mounts += [
-        {"destination": "/proc", "type": "proc", "source": "proc"},
-        {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
-        {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["mode=1777", "size=1g"]},
-        {"destination": SOCKET_FOLDER, "type": "bind", "source": str(socket_folder), "options": ["rbind", "rw"]},
+        *map(dict, POD_MOUNTS),
+        _bind(str(termination_log), TERMINATION_LOG, "rw"),
+        _bind(str(socket_folder), SOCKET_FOLDER, "rw"),
     ]
     (bundle / "config.json").write_text(json.dumps(_config(mounts, arguments), indent=1))
 
@@ -51,7 +78,7 @@ def _config(mounts: list[dict[str, Any]], arguments: Sequence[str]) -> dict[str,
             "user": {"uid": PROGRAM_USER, "gid": PROGRAM_USER},
             "cwd": "/",
             "args": [sys.executable, "-B", "-m", "deepcoder_sandbox.server", *arguments],
-            "env": [f"PYTHONPATH={os.pathsep.join(_python_path())}", "LANG=C.UTF-8"],
+            "env": [f"PYTHONPATH={os.pathsep.join(_python_path())}", *POD_VARIABLES],
             "capabilities": dict.fromkeys(sets, nothing),
             "noNewPrivileges": True,
         },
@@ -95,5 +122,5 @@ def _mount_point(root: Path, source: Path) -> None:
         point.touch()
 
 
-def _bind(folder: str) -> dict[str, Any]:
-    return {"destination": folder, "type": "bind", "source": folder, "options": ["rbind", "ro"]}
+def _bind(source: str, destination: str | None = None, access: str = "ro") -> dict[str, Any]:
+    return {"destination": destination or source, "type": "bind", "source": source, "options": ["rbind", access]}

@@ -18,7 +18,7 @@ from types import TracebackType
 import httpx
 import structlog
 
-from deepcoder_sandbox.gvisor_bundle import SOCKET_FOLDER, write_bundle
+from deepcoder_sandbox.gvisor_bundle import SCRATCH, SOCKET_FOLDER, write_bundle
 
 SOCKET_NAME = "grading.sock"
 STOP_SECONDS = 20.0
@@ -105,7 +105,7 @@ def _start_isolated(runsc: Path, folder: Path, options: Sequence[str]) -> LocalS
     sockets = folder / "server"
     sockets.mkdir()
     sockets.chmod(0o777)
-    inside = ["--uds", f"{SOCKET_FOLDER}/{SOCKET_NAME}", "--scratch", "/tmp/programs", "--require-isolation"]
+    inside = ["--uds", f"{SOCKET_FOLDER}/{SOCKET_NAME}", "--scratch", SCRATCH, "--require-isolation"]
     write_bundle(folder / "bundle", sockets, [*inside, "--isolation-deadline-seconds", "20", *options])
     name = folder.name
     common = [str(runsc), f"--root={folder}/state", "--network=none", "--host-uds=create", "--ignore-cgroups"]

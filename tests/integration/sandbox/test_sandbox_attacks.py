@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from deepcoder_api.grading import Limits, Verdict
+from deepcoder_api.lifecycle import TERMINATION_LOG
 from deepcoder_api.problems import AssertionTest, FunctionTest, StdinTest, TestSuite
 
 LIMITS = Limits(timeout_seconds=8, memory_mib=256, output_mib=1, processes=16)
+PLACES = "('.', '/tmp', '/scratch', '/dev/shm', '/dev/mqueue', '/var/tmp', os.path.expanduser('~'), sys.prefix)"
 HANG_SECONDS = 1.5  # for what is meant to be stopped by the clock
 
 FORK_BOMB = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"
@@ -196,23 +198,28 @@ async def test_expected_output_is_nowhere_in_the_memory_a_program_can_read(grade
     assert result.tests[0].detail == "nothing"
 
 
-async def test_nothing_is_kept_for_the_next_program(grade, clean):
+async def test_nothing_is_kept_for_the_next_program(server, grade, clean):
     """Files left anywhere writable, changed modules and environment are gone for the next test and program."""
     leave = (
         "import os, sys, json, random\n"
-        "for folder in ('.', '/tmp', '/dev/shm', '/var/tmp', os.path.expanduser('~'), sys.prefix):\n"
+        f"for folder in {PLACES}:\n"
         "    try: open(os.path.join(folder, 'left-behind'), 'w').write('x')\n"
         "    except OSError: pass\n"
+        f"try: open({TERMINATION_LOG!r}, 'a').write('x')\n"
+        "except OSError: pass\n"
         "os.environ['LEFT'] = 'x'\njson.left = 'x'\nprint('done')"
     )
     look = (
         "import os, sys, json\n"
-        "print([f for f in ('.', '/tmp', '/dev/shm', '/var/tmp', os.path.expanduser('~'), sys.prefix)"
-        " if os.path.exists(os.path.join(f, 'left-behind'))], os.environ.get('LEFT'), hasattr(json, 'left'))"
+        f"print([f for f in {PLACES} if os.path.exists(os.path.join(f, 'left-behind'))],"
+        " os.environ.get('LEFT'), hasattr(json, 'left'))\n"
+        f"print(os.path.exists({TERMINATION_LOG!r}) and open({TERMINATION_LOG!r}).read())"
     )
+    # A pod's termination log is there, and seems empty; a machine has none.
+    nothing = f"[] None False\n{'' if server.isolated else 'False'}"
     for _ in range(3):
         assert (await grade(TestSuite(tests=(StdinTest(input="", output="done"),)), leave)).accepted
-        result = await grade(TestSuite(tests=(StdinTest(input="", output="[] None False"),)), look)
+        result = await grade(TestSuite(tests=(StdinTest(input="", output=nothing),)), look)
         assert result.accepted, result
     await clean()
 

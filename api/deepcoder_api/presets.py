@@ -11,7 +11,10 @@ LossAggregation = Literal["token-mean", "sequence-mean"]
 
 
 class Algorithm(Strict):
-    """An algorithm with every value set. Source of grpo-plus: the DeepCoder-14B-Preview report."""
+    """An algorithm with every value set.
+
+    Source of grpo-plus: the DeepCoder-14B-Preview report (batches of 128 problems in minibatches of 64).
+    """
 
     preset: str
     prompts_per_step: int
@@ -31,7 +34,7 @@ GRPO_PLUS = Algorithm(
     preset="grpo-plus",
     prompts_per_step=128,
     samples_per_prompt=8,
-    optimizer_steps_per_step=1,
+    optimizer_steps_per_step=2,
     clip_low=0.2,
     clip_high=0.28,
     overlong_filter=True,
@@ -42,7 +45,13 @@ GRPO_PLUS = Algorithm(
     seed=0,
 )
 GRPO = GRPO_PLUS.model_copy(
-    update={"preset": "grpo", "clip_high": 0.2, "overlong_filter": False, "loss_aggregation": "sequence-mean"}
+    update={
+        "preset": "grpo",
+        "optimizer_steps_per_step": 1,
+        "clip_high": 0.2,
+        "overlong_filter": False,
+        "loss_aggregation": "sequence-mean",
+    }
 )
 PRESETS = {"grpo-plus": GRPO_PLUS, "grpo": GRPO}
 

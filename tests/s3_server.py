@@ -86,9 +86,10 @@ def _start(folder: Path, ports: dict[str, int]) -> subprocess.Popen[bytes]:
     data = folder / "data"
     data.mkdir()
     grpc = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+    # Every bucket takes several volumes of its own; without a free one a put is an internal error.
     command = [
         *(str(WEED), "server", f"-dir={data}", "-s3", f"-s3.config={folder}/identities.json"),
-        *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=20", "-master.volumeSizeLimitMB=64"),
+        *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=1000", "-master.volumeSizeLimitMB=64"),
         *("-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.localSocket={folder}/s3.sock"),
         *(f"-{role}.port={port}" for role, port in ports.items()),
         *(f"-{role}.port.grpc={port}" for role, port in grpc.items()),

@@ -198,8 +198,12 @@ class ObjectStore:
         """Fetch an object into a file, in parts when it is large; the file appears whole or not at all."""
         bucket, key = split_uri(uri)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with self._translated(uri):
-            self._client.download_file(bucket, key, str(file), Config=TRANSFER)
+        try:
+            with self._translated(uri):
+                self._client.download_file(bucket, key, str(file), Config=TRANSFER)
+        except ObjectMissingError:
+            self.check_bucket(uri)  # the transfer begins with a HEAD, as above
+            raise
 
     def incomplete_uploads(self, uri: str) -> list[tuple[str, str]]:
         """Multi-part uploads under a folder that were never finished: (uri, upload id)."""

@@ -21,13 +21,13 @@ from tests.operator_builders import (
     deployment,
     ends,
     evaluation,
-    evaluation_world,
     job,
     pod,
     says,
     training_run,
     waits,
 )
+from tests.operator_world import evaluation_world
 
 STAGES = ["new", "checked", "running"]
 OF_A_RUN = {"uri": None, "trainingRun": {"name": "tiny"}}

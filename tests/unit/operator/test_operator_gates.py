@@ -8,20 +8,8 @@ from typing import Any
 import pytest
 
 from deepcoder_operator.plan import Plan
-from tests.operator_builders import (
-    DATASET,
-    after,
-    conditions_of,
-    created,
-    deleted,
-    ends,
-    evaluation_world,
-    job,
-    pod,
-    run_world,
-    says,
-    waits,
-)
+from tests.operator_builders import DATASET, after, conditions_of, created, deleted, ends, job, pod, says, waits
+from tests.operator_world import evaluation_world, run_world
 
 
 def failed_with(plan: Plan[Any]) -> tuple[str, str]:

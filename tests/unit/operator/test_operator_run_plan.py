@@ -24,10 +24,10 @@ from tests.operator_builders import (
     deleted,
     ends,
     pod,
-    run_world,
     says,
     training_run,
 )
+from tests.operator_world import run_world
 
 STAGES = ["new", "checked", "isolated", "prepared", "started", "training"]
 

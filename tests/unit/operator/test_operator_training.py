@@ -12,7 +12,6 @@ from deepcoder_operator.plan import Delete, Plan, Select
 from tests.operator_builders import (
     ROOT,
     RUN_OWNER,
-    World,
     after,
     conditions_of,
     created,
@@ -21,10 +20,10 @@ from tests.operator_builders import (
     job,
     pod,
     progress,
-    run_world,
     says,
     waits,
 )
+from tests.operator_world import World, run_world
 
 Run = World[TrainingRunResource]
 RETRYABLE = says("retryable", reason="RolloutLost", cause="no rollout server answered")

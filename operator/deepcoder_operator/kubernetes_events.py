@@ -11,7 +11,7 @@ import structlog
 
 from deepcoder_api.manifest import API_VERSION, GROUP
 from deepcoder_operator.cluster import Cluster, Document
-from deepcoder_operator.errors import ClusterError
+from deepcoder_operator.errors import ClusterError, RefusedError
 from deepcoder_operator.index import ResourceSeen
 from deepcoder_operator.story import Told
 
@@ -24,6 +24,8 @@ async def tell(cluster: Cluster, resource: ResourceSeen, told: Sequence[Told], n
         try:
             await cluster.create(event(resource, item, now))
         except ClusterError as error:
+            if isinstance(error, RefusedError) and error.may_heal:
+                continue  # The namespace is being deleted, or full: nobody reads it there.
             _log.warning("an Event is lost", resource=str(resource.key), reason=item.reason, error=str(error))
 
 

@@ -122,7 +122,10 @@ class Reconciler:
         }
         try:
             self._index.put(key.kind, await self._cluster.write_status(document))
-        except (ConflictError, NotFoundError):
+        except NotFoundError:
+            # It was deleted meanwhile, which a watch tells too; there is nobody to write to.
+            return None
+        except ConflictError:
             await read_resource(self._cluster, self._index, key)
             raise
         self._written_at[key] = time.monotonic()

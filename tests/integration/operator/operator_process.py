@@ -44,11 +44,17 @@ def _rule(group: str, resources: str, verbs: str) -> dict[str, object]:
     return {**rule, "resourceNames": re.split(r", | and ", names)} if names else rule
 
 
-def operator_environment(kubeconfig: Path, port: int, **more: str) -> dict[str, str]:
-    """The environment of an operator process."""
+def operator_environment(kubeconfig: Path, port: int | None = None) -> dict[str, str]:
+    """The environment of an operator process that serves on `port`, or on one that is free."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     paths = os.pathsep.join(str(ROOT / room) for room in ("api", "operator"))
-    return {**kept, **IMAGES, "PYTHONPATH": paths, "KUBECONFIG": str(kubeconfig), "DEEPCODER_PORT": str(port), **more}
+    return {
+        **kept,
+        **IMAGES,
+        "PYTHONPATH": paths,
+        "KUBECONFIG": str(kubeconfig),
+        "DEEPCODER_PORT": str(port or _free_port()),
+    }
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 Name = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
@@ -12,6 +12,16 @@ SecretName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0
 ObjectUri = Annotated[str, Field(max_length=1024, pattern=r"^(s3|hf|file)://[^\s]+$")]
 EnvName = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 ShortText = Annotated[str, Field(max_length=253)]
+
+# Annotations that container runtimes and network plug-ins obey, such as a flag of runsc or a second network.
+_LOOSENING_ANNOTATIONS = (
+    "dev.gvisor.",
+    "io.kubernetes.cri",
+    "io.containerd.",
+    "container.apparmor.security.beta.kubernetes.io/",
+    "k8s.v1.cni.cncf.io/",
+    "v1.multus-cni.io/",
+)
 
 
 class Specification(BaseModel):
@@ -124,6 +134,16 @@ class SandboxSpec(Specification):
     )
     limits: SandboxLimits = Field(default=SandboxLimits(), description="Limits for one program on one test.")
     pod: SandboxPod = Field(default=SandboxPod(), description="What is set on the sandbox pods.")
+
+    @model_validator(mode="after")
+    def _no_annotation_loosens_it(self) -> SandboxSpec:
+        for name in self.pod.annotations:
+            if name.startswith(_LOOSENING_ANNOTATIONS):
+                raise ValueError(
+                    f"pod.annotations: {name!r} speaks to the container runtime or the network; the sandbox's "
+                    "isolation is not to be changed"
+                )
+        return self
 
 
 def kubernetes_form(part: BaseModel) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from deepcoder_operator.plan import Failure
 # A Secret or an image may be applied moments after the run, and a registry may hiccup: so long it may take to appear.
 SECRET_GRACE = timedelta(seconds=20)
 IMAGE_GRACE = timedelta(seconds=90)
+# Volumes, the network and the container runtime are there sooner than this, or something is wrong with them.
+BARE_GRACE = timedelta(seconds=30)
 # A registry that does not answer says nothing of the image; it may be away for so long.
 REGISTRY_GRACE = timedelta(minutes=15)
 OUT_OF_MEMORY = "OutOfMemory"
@@ -96,7 +98,7 @@ def cannot_start(pods: Sequence[PodSeen], secrets: dict[str, str], now: datetime
     return None
 
 
-def waiting_for(pods: Sequence[PodSeen]) -> str:
+def waiting_for(pods: Sequence[PodSeen], now: datetime) -> str:
     """What pods wait for, for people; "" when nothing is known."""
     for pod in pods:
         if pod.terminating:
@@ -105,6 +107,11 @@ def waiting_for(pods: Sequence[PodSeen]) -> str:
             return f"pod {pod.name} cannot be scheduled: {pod.unschedulable}"
         for wait in pod.waits:
             return f"container {wait.container} of pod {pod.name}: {wait.reason} {wait.message}".strip()
+        if pod.bare_since and now - pod.bare_since >= BARE_GRACE:
+            return (
+                f"pod {pod.name} has a node that does not start it: its volumes, its network or the handler of its "
+                f"RuntimeClass are not there; `kubectl describe pod {pod.name}` says which"
+            )
     return ""
 
 

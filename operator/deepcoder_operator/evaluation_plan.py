@@ -158,7 +158,7 @@ def _servers(context: Context) -> EvaluationPlan | None:
         return None
     if stuck := cannot_start(pods, context.secrets, now):
         return draft.fail(stuck)
-    if waiting := waiting_for(pods):
+    if waiting := waiting_for(pods, now):
         return draft.wait("Starting", "EngineWaiting", waiting, PROGRESS_SECONDS)
     draft.phase("Starting", "starting the engine")
     return draft.plan()

@@ -19,6 +19,8 @@ from deepcoder_operator.trials import read_trial
 
 # A RuntimeClass may be applied moments after the run.
 RUNTIME_CLASS_GRACE = timedelta(seconds=20)
+# A pod that its node does not start sends no event that would tell of it.
+CHECK_SECONDS = 10.0
 
 
 def within_deadline(
@@ -91,12 +93,12 @@ def preflight(
         case "start":
             draft.actions.append(Create(job))
             draft.phase("Pending", "checking model, bucket, key and data")
-            return draft.plan()
+            return draft.plan(CHECK_SECONDS)
         case "running":
             if trial.waiting:
                 return draft.wait("Pending", "PreflightWaiting", trial.waiting, again_in=5.0)
             draft.phase("Pending", "checking model, bucket, key and data")
-            return draft.plan()
+            return draft.plan(CHECK_SECONDS)
 
 
 def deployed(draft: Draft[Status], children: Children, deployment: Document) -> None:
@@ -129,10 +131,10 @@ def sandbox(
     draft.condition("IsolationVerified", "Unknown", "CanaryPending", "no sandbox pod is ready yet")
     if stuck := cannot_start(pods, {}, now):
         return draft.fail(stuck)
-    if waiting := waiting_for(pods):
+    if waiting := waiting_for(pods, now):
         return draft.wait(phase, "SandboxWaiting", waiting, again_in=5.0)
     draft.phase(phase, "starting the sandbox and checking its isolation")
-    return draft.plan()
+    return draft.plan(CHECK_SECONDS)
 
 
 def _not_isolated(pods: Sequence[PodSeen]) -> Failure | None:

@@ -60,7 +60,7 @@ class ContainerWait:
 class PodSeen:
     """A pod. `disrupted` says why the cluster took it, `evicted` why it was ended for what it did itself.
 
-    `scheduled_at` is when it got its node.
+    `scheduled_at` is when it got its node, `bare_since` since when it is there without the node's network and runtime.
     """
 
     name: str
@@ -73,6 +73,7 @@ class PodSeen:
     address: str = ""
     created_at: datetime | None = None
     scheduled_at: datetime | None = None
+    bare_since: datetime | None = None
     terminating: bool = False
     disrupted: str = ""
     evicted: str = ""

@@ -100,6 +100,7 @@ def see_pod(body: Body) -> PodSeen:
         address=_text(status, "podIP"),
         created_at=parse_time(part(body, "metadata").get("creationTimestamp")),
         scheduled_at=parse_time(scheduled.get("lastTransitionTime")) if scheduled.get("status") == "True" else None,
+        bare_since=_bare_since(status, conditions.get("PodReadyToStartContainers", {})),
         terminating=terminating(body),
         disrupted=_disruption(status, conditions.get("DisruptionTarget", {})),
         evicted=_text(status, "message") if _over_own_limit(status) else "",
@@ -147,6 +148,12 @@ def _disruption(status: Body, condition: Body) -> str:
         return _text(condition, "message") or _text(condition, "reason") or "disrupted"
     reason = _text(status, "reason")
     return _text(status, "message") or reason if reason in _LOST or reason.startswith(_NO_ROOM) else ""
+
+
+def _bare_since(status: Body, condition: Body) -> datetime | None:
+    # The condition is False also after the end, when the node has taken its sandbox down.
+    bare = condition.get("status") == "False" and status.get("phase") == "Pending"
+    return parse_time(condition.get("lastTransitionTime")) if bare else None
 
 
 def _over_own_limit(status: Body) -> bool:

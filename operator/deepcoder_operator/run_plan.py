@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from deepcoder_api.manifest import TrainingRunResource
 from deepcoder_api.resolve import ResolvedRun
+from deepcoder_api.training_run import TrainingRunStatus
 from deepcoder_operator import gates, run_objects
 from deepcoder_operator.draft import ENDED, Draft, ended
 from deepcoder_operator.frozen import Frozen, config_map, read_frozen
@@ -27,7 +28,7 @@ def plan_run(run: TrainingRunResource, children: Children, facts: RunFacts, arou
     values of the spec do not fit each other.
     """
     if run.status.phase in ENDED:
-        return ended(run.status, run.metadata.generation, children)
+        return ended(_counted(run.status, children), run.metadata.generation, children)
     context = _context(run, children, facts, around)
     parts: tuple[Callable[[RunContext], RunPlan | None], ...] = (
         finished,
@@ -45,6 +46,15 @@ def plan_run(run: TrainingRunResource, children: Children, facts: RunFacts, arou
         if plan is not None:
             return plan
     return train(context)
+
+
+def _counted(status: TrainingRunStatus, children: Children) -> TrainingRunStatus:
+    """An ended run's rollout servers go; the scale subresource says how many are left."""
+    if status.rollout is None:
+        return status
+    seen = children.deployment("rollout")
+    left = {"replicas": seen.there if seen else 0, "ready_replicas": seen.ready if seen else 0}
+    return status.model_copy(update={"rollout": status.rollout.model_copy(update=left)})
 
 
 def _context(run: TrainingRunResource, children: Children, facts: RunFacts, around: Surroundings) -> RunContext:
@@ -115,7 +125,7 @@ def _dataset(context: RunContext) -> RunPlan | None:
             if trial.waiting:
                 return draft.wait("Preparing", "PrepareWaiting", trial.waiting, again_in=5.0)
             draft.phase("Preparing", "reading and checking the problems")
-            return draft.plan()
+            return draft.plan(gates.CHECK_SECONDS)
         case _:
             # Also for a Job that is done while its pod, and the place of the dataset with it, is gone.
             number = trial.number + 1 if trial.state == "done" else trial.number
@@ -123,7 +133,7 @@ def _dataset(context: RunContext) -> RunPlan | None:
                 return draft.fail(Failure("PrepareFailed", "no prepare Job has said where the dataset lies"))
             draft.actions.append(Create(run_objects.prepare_job(context.owner, context.frozen, number)))
             draft.phase("Preparing", "reading and checking the problems")
-            return draft.plan()
+            return draft.plan(gates.CHECK_SECONDS)
 
 
 def _rollout(context: RunContext) -> RunPlan | None:

@@ -153,7 +153,7 @@ def _training(context: RunContext, progress: Progress | None) -> RunPlan:
     if context.facts.seconds_without_progress > SILENCE_SECONDS:
         draft.phase("Training", "the orchestrator has not answered for a minute", reason="NoProgress")
         return draft.plan(PROGRESS_SECONDS)
-    waiting = waiting_for(context.children.pods_of("rollout"))
+    waiting = waiting_for(context.children.pods_of("rollout"), context.around.now)
     if waiting and progress is not None and progress.state == "waiting_for_rollout":
         return draft.wait("Training", "RolloutWaiting", f"waiting for a rollout server: {waiting}", PROGRESS_SECONDS)
     draft.phase("Training", "training", ready=True)
@@ -161,12 +161,12 @@ def _training(context: RunContext, progress: Progress | None) -> RunPlan:
 
 
 def _starting(context: RunContext, attempt: int, progress: Progress | None) -> RunPlan:
-    draft, children = context.draft, context.children
+    draft, children, now = context.draft, context.children, context.around.now
     rollout = [pod for pod in children.pods_of("rollout") if not pod.terminating]
-    stuck = None if any(pod.ready for pod in rollout) else cannot_start(rollout, context.secrets, context.around.now)
+    stuck = None if any(pod.ready for pod in rollout) else cannot_start(rollout, context.secrets, now)
     if stuck:
         return draft.fail(stuck)
-    if waiting := waiting_for([*children.pods_of("trainer", attempt), *rollout]):
+    if waiting := waiting_for([*children.pods_of("trainer", attempt), *rollout], now):
         return draft.wait("Starting", "PodsWaiting", waiting, PROGRESS_SECONDS)
     said = progress.message or progress.state.replace("_", " ") if progress else "starting rollout and trainer"
     draft.phase("Starting", said)

@@ -46,7 +46,7 @@ def read_trial(children: Children, role: str, secrets: dict[str, str], now: date
         stuck = cannot_start(pods, secrets, now)
         if stuck:
             return Trial("failed", job.attempt, failure=stuck)
-        return Trial("running", job.attempt, waiting=waiting_for(pods))
+        return Trial("running", job.attempt, waiting=waiting_for(pods, now))
     return _after_failure(
         [(job, failure_of(children.pods_of(role, job.attempt), f"Job {job.name}")) for job in jobs], now
     )

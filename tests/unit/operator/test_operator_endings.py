@@ -188,7 +188,7 @@ def test_a_pod_that_is_being_deleted_neither_fails_nor_is_waited_for() -> None:
     """Its successor counts."""
     old = trainer(terminating=True, **waits("InvalidImageName", "bad"))
     assert cannot_start([old], {}, after(0)) is None
-    assert waiting_for([old]) == ""
+    assert waiting_for([old], after(0)) == ""
 
 
 @pytest.mark.parametrize(
@@ -209,4 +209,11 @@ def test_a_pod_that_is_being_deleted_neither_fails_nor_is_waited_for() -> None:
 )
 def test_what_pods_wait_for(pods: list[PodSeen], said: str) -> None:
     """The first that says something, in the cluster's own words."""
-    assert waiting_for(pods) == said
+    assert waiting_for(pods, after(0)) == said
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(29, False), (30, True), (3000, True)])
+def test_a_node_that_does_not_start_a_pod_shows(seconds: float, said: bool) -> None:
+    """A RuntimeClass whose handler is not on the node leaves its pod bare, and no container says so."""
+    waiting = waiting_for([trainer(bare_since=after(0))], after(seconds))
+    assert ("`kubectl describe pod tiny-tr-trainer-1-0-x` says which" in waiting) is said

@@ -67,7 +67,7 @@ def test_a_run_past_its_deadline_fails_and_is_released(seconds: float) -> None:
     assert "Job tiny-tr-preflight-1" in deleted(plan)
 
 
-@pytest.mark.parametrize(("stage", "seconds", "again_in"), [("new", 40, 60), ("training", 40, 5), ("training", 97, 3)])
+@pytest.mark.parametrize(("stage", "seconds", "again_in"), [("new", 40, 10), ("new", 97, 3), ("training", 97, 3)])
 def test_a_deadline_is_looked_at_when_it_is_due(stage: str, seconds: float, again_in: float) -> None:
     """Also when nothing else happens until then."""
     world = run_world(stage, activeDeadlineSeconds=100)
@@ -294,3 +294,16 @@ def test_a_prepare_that_waits_says_for_what() -> None:
     assert "Insufficient memory" in plan.status.message
     assert conditions_of(plan)["Ready"] == ("False", "PrepareWaiting")
     assert "Stalled" not in conditions_of(plan)
+
+
+@pytest.mark.parametrize(
+    ("stage", "role", "attempt"), [("new", "preflight", 1), ("checked", "sandbox", 0), ("isolated", "prepare", 1)]
+)
+def test_a_pod_that_its_node_does_not_start_shows(stage: str, role: str, attempt: int) -> None:
+    """No event tells of it, so it is looked for: a RuntimeClass may be there without gVisor on the node."""
+    world = run_world(stage)
+    world.settle()
+    world.see(pod(role, attempt, bare_since=after(0)))
+    assert world.look().again_in == 10.0
+    world.seconds = 30
+    assert "has a node that does not start it" in world.look().status.message

@@ -110,6 +110,16 @@ def test_a_pod_that_was_just_made() -> None:
     assert (pod.created_at, pod.scheduled_at, pod.unschedulable, pod.disrupted) == (None, None, "", "")
 
 
+@pytest.mark.parametrize(("phase", "ready", "bare"), [
+    ("Pending", "False", True), ("Pending", "True", False), ("Running", "False", False), ("Failed", "False", False),
+])  # fmt: skip
+def test_a_pod_that_its_node_does_not_start(phase: str, ready: str, bare: bool) -> None:
+    """Since when; at its end it is bare again, which says nothing."""
+    started = condition("PodReadyToStartContainers", ready)
+    since = see_pod(pod_with({"phase": phase, "conditions": [condition("PodScheduled"), started]})).bare_since
+    assert since == (parse_time("2026-03-01T12:00:00Z") if bare else None)
+
+
 def test_a_pod_that_finds_no_node() -> None:
     """The scheduler's words."""
     scheduled = condition("PodScheduled", "False", reason="Unschedulable", message="0/1 nodes are available.")

@@ -209,6 +209,21 @@ def test_an_ended_run_keeps_releasing_and_changes_no_more(phase: str) -> None:
     assert world.plan().actions == ()
 
 
+def test_rollout_servers_of_a_failed_run_are_counted_until_they_are_gone() -> None:
+    """The scale subresource does not speak of pods that are not there."""
+    world = run_world("training", failurePolicy={"maxRestarts": 0})
+    servers = next(item for item in world.children.deployments if item.role == "rollout")
+    world.see(replace(servers, there=2, ready=2), pod("trainer", 1, **ends("trainer", 1)))
+    world.change_job("trainer", failed=True)
+    assert world.look().status.rollout.replicas == 2
+    world.see(replace(servers, there=1, ready=0, terminating=True))
+    assert world.look().status.rollout.replicas == 1
+    world.children = replace(world.children, deployments=())
+    rollout = world.look().status.rollout
+    assert (rollout.replicas, rollout.ready_replicas) == (0, 0)
+    assert rollout.selector
+
+
 def test_a_spec_changed_after_the_end_is_noticed() -> None:
     """observedGeneration follows, in status and conditions: else tools that wait for it wait for ever."""
     world = run_world("training")

@@ -45,6 +45,8 @@ def assemble_program(problem: Problem, answer: str) -> str | None:
 def _defines(program: str, entry_point: str) -> bool:
     name = re.escape(entry_point.split(".")[0])
     return (
-        re.search(rf"^(?:async[ \t]+)?(?:def|class)[ \t]+{name}\b|^{name}[ \t]*(?::[^=\n]+)?=(?!=)", program, re.MULTILINE)
+        re.search(
+            rf"^(?:async[ \t]+)?(?:def|class)[ \t]+{name}\b|^{name}[ \t]*(?::[^=\n]+)?=(?!=)", program, re.MULTILINE
+        )
         is not None
     )

@@ -76,13 +76,13 @@ def _connects(target):
     return True
 
 
-def _answers(server):
+def _answers(server, port=53):
     """Whether a name server sends anything back, be it that there is no such name: a way out either way."""
     deadline = time.monotonic() + WAIT_SECONDS
     try:
         family = socket.AF_INET6 if ":" in server else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as end:
-            end.connect((server, 53))
+            end.connect((server, port))
             end.settimeout(WAIT_SECONDS / 3)
             while time.monotonic() < deadline:
                 end.send(QUERY)

@@ -65,8 +65,9 @@ async def clean(grade: Grade, http: httpx.AsyncClient, doubling: TestSuite) -> C
     """A check that an honest program passes in this server and that no process of a program is left."""
 
     async def check() -> None:
-        for _ in range(4):  # both slots
-            honest = await grade(doubling, "print(2 * int(input()))")
+        suite = doubling.model_copy(update={"tests": doubling.tests[:1]})
+        for _ in range(2):  # both slots, as they take turns
+            honest = await grade(suite, "print(2 * int(input()))")
             assert honest.accepted, honest
         lines = (await http.get("/metrics")).text.splitlines()
         assert "deepcoder_sandbox_forked_processes 0.0" in lines

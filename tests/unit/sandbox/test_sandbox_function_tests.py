@@ -57,7 +57,7 @@ json_values = st.recursive(
 
 
 @given(json_values | st.binary(max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_forged_answer_never_raises_and_is_never_accepted(answer):
     """Whatever bytes a program sends, the grader has a verdict, and it is not accepted by luck."""
     frame = answer if isinstance(answer, bytes) else json.dumps(answer).encode()

@@ -108,7 +108,7 @@ HOSTILE = [
 
 
 @given(plain)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_plain_value_comes_back_as_it_was(value):
     """Every nesting of plain values passes unchanged, with the types of all its parts."""
     back = decode(encode(value))
@@ -167,7 +167,7 @@ def test_hostile_bytes_are_refused(data):
 
 
 @given(json_values)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_json_is_a_value_or_refused(value):
     """No JSON, tags in wrong places included, raises anything but NotPlainDataError."""
     try:

@@ -1,0 +1,230 @@
+"""The client against servers that refuse, fail, are silent or gone: a grade, or an error that says which."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from deepcoder_api.grading import GradeResult, IsolationReport, Limits, Verdict
+from deepcoder_api.problems import StdinTest, TestSuite
+from deepcoder_sandbox.client import GradeRefusedError, GradeUnavailableError, SandboxClient, _pause
+
+DOUBLING = TestSuite(tests=(StdinTest(input="7\n", output="14\n"),))
+LIMITS = Limits(timeout_seconds=20)
+ACCEPTED = GradeResult(id="a", verdict=Verdict.ACCEPTED, tests_total=1)
+INTERNAL = GradeResult(id="a", verdict=Verdict.INTERNAL_ERROR, detail="no fork")
+Answer = httpx.Response | Exception
+
+
+def answer(result: GradeResult) -> httpx.Response:
+    """200 with a result."""
+    return httpx.Response(200, json=result.model_dump(mode="json"))
+
+
+class Server:
+    """Gives its answers one after the other, the last again and again, and keeps the requests."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx.Request] = []
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        given = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+
+def client_of(handler: Callable[[httpx.Request], object], *urls: str, max_in_flight: int = 64) -> SandboxClient:
+    """A client whose requests all go to `handler`."""
+    transport = httpx.MockTransport(handler)  # pyright: ignore[reportArgumentType]
+    return SandboxClient(urls or "http://sandbox", max_in_flight=max_in_flight, transport=transport)
+
+
+async def grade(client: SandboxClient, program: str = "print(14)", seconds: float = 20, id: str = "a") -> GradeResult:
+    """Grade `program`."""
+    return await client.grade(DOUBLING, program, id=id, limits=LIMITS, deadline_seconds=seconds)
+
+
+FAILURES = {
+    "queue full": httpx.Response(429, headers={"Retry-After": "0"}),
+    "draining": httpx.Response(503, json={"error": "draining"}),
+    "server error": httpx.Response(500, text="Internal Server Error"),
+    "gateway": httpx.Response(502),
+    "internal error": answer(INTERNAL),
+    "no grade": httpx.Response(200, text="<html>"),
+    "half a grade": httpx.Response(200, json={"id": "a"}),
+    "connection refused": httpx.ConnectError("refused"),
+    "connection lost": httpx.RemoteProtocolError("server disconnected"),
+    "read timeout": httpx.ReadTimeout("slow"),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+async def test_failure_that_may_heal_is_tried_again(name):
+    """The grade that comes in the end is the one that counts."""
+    server = Server(FAILURES[name], FAILURES[name], answer(ACCEPTED))
+    async with client_of(server) as client:
+        assert await grade(client) == ACCEPTED
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("name", FAILURES)
+async def test_failure_that_lasts_is_unavailable_and_never_a_verdict(name):
+    """At the deadline there is an error that names the last reason."""
+    async with client_of(Server(FAILURES[name])) as client:
+        begun = time.monotonic()
+        with pytest.raises(GradeUnavailableError, match=r"no grade for a within 0.2 s: http://sandbox"):
+            await grade(client, seconds=0.2)
+        assert time.monotonic() - begun < 5
+
+
+async def test_silent_server_is_unavailable():
+    """A server that takes the request and says nothing does not hold the client past the deadline."""
+
+    async def silent(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(600)
+        raise AssertionError
+
+    async with client_of(silent) as client:
+        with pytest.raises(GradeUnavailableError):
+            await grade(client, seconds=0.2)
+
+
+async def test_waiting_for_a_slot_counts_against_the_deadline():
+    """A client whose slots are all taken says so."""
+    begun = asyncio.Event()
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        begun.set()
+        await asyncio.sleep(0.5)
+        return answer(ACCEPTED)
+
+    async with client_of(slow, max_in_flight=1) as client:
+        first = asyncio.create_task(grade(client))
+        await begun.wait()
+        with pytest.raises(GradeUnavailableError, match="every slot of this client was taken"):
+            await grade(client, seconds=0.1)
+        assert (await first).accepted
+
+
+async def test_unknown_problem_is_put_and_asked_for_again():
+    """404, then the suite by its hash, then the same request."""
+    server = Server(httpx.Response(404), httpx.Response(201), answer(ACCEPTED))
+    async with client_of(server) as client:
+        assert (await grade(client)).accepted
+    ask, put, again = server.requests
+    assert (put.method, put.url.path) == ("PUT", f"/v1/problems/{DOUBLING.content_hash()}")
+    assert TestSuite.model_validate_json(put.content) == DOUBLING
+    assert ask.content == again.content
+
+
+async def test_put_that_fails_is_tried_again():
+    """A server that cannot take the suite now may take it later."""
+    server = Server(
+        httpx.Response(404), httpx.Response(503), httpx.Response(404), httpx.Response(200), answer(ACCEPTED)
+    )
+    async with client_of(server) as client:
+        assert (await grade(client)).accepted
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_refusal_is_final_and_gives_the_reason(status):
+    """Of the suite as of the request: asking again cannot help."""
+    refusal = httpx.Response(status, json={"error": "test 3 is malformed"})
+    for answers in ([refusal], [httpx.Response(404), refusal]):
+        server = Server(*answers)
+        async with client_of(server) as client:
+            with pytest.raises(GradeRefusedError, match="test 3 is malformed"):
+                await grade(client)
+        assert len(server.requests) == len(answers)
+
+
+async def test_request_that_no_server_takes_is_refused_here():
+    """An id or a program beyond the protocol's bounds is not sent."""
+    server = Server(answer(ACCEPTED))
+    async with client_of(server) as client:
+        with pytest.raises(GradeRefusedError, match="id"):
+            await grade(client, id="x" * 600)
+        with pytest.raises(GradeRefusedError, match="program"):
+            await grade(client, program="x" * (1 << 20) + "x")
+    assert server.requests == []
+
+
+async def test_program_with_a_lone_surrogate_is_still_graded():
+    """No Python file can hold one; what is sent in its place is the model's own fault, not a refusal."""
+    server = Server(answer(ACCEPTED))
+    async with client_of(server) as client:
+        await grade(client, program="print('\ud800ß')")
+    assert json.loads(server.requests[0].content)["program"] == "print('?ß')"
+
+
+async def test_server_that_is_gone_is_left_alone_for_a_while():
+    """With two replicas the other one gets the grades."""
+    hosts: Counter[str] = Counter()
+
+    async def half(request: httpx.Request) -> httpx.Response:
+        hosts[request.url.host] += 1
+        if request.url.host == "gone":
+            raise httpx.ConnectError("refused")
+        return answer(ACCEPTED)
+
+    async with client_of(half, "http://gone", "http://here") as client:
+        for _ in range(10):
+            assert (await grade(client)).accepted
+    assert hosts["gone"] <= 1
+    assert hosts["here"] == 10
+
+
+async def test_grades_are_spread_by_load():
+    """Each replica has as many in flight as the other."""
+    hosts: Counter[str] = Counter()
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        hosts[request.url.host] += 1
+        await asyncio.sleep(0.2)
+        return answer(ACCEPTED)
+
+    async with client_of(slow, "http://one", "http://two") as client:
+        await asyncio.gather(*(grade(client) for _ in range(8)))
+    assert hosts == {"one": 4, "two": 4}
+
+
+async def test_isolation_of_the_worst_server_is_told():
+    """One server that is not isolated is enough to know."""
+    reports = {
+        "good": IsolationReport(verified=True, required=True),
+        "bad": IsolationReport(verified=False, required=True, failures=("the server runs as root",)),
+    }
+
+    async def tell(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=reports[request.url.host].model_dump(mode="json"))
+
+    async with client_of(tell, "http://good", "http://bad") as client:
+        assert await client.isolation() == reports["bad"]
+    async with client_of(Server(httpx.Response(503, text="not verified yet"))) as client:
+        with pytest.raises(GradeUnavailableError, match="not verified yet"):
+            await client.isolation(deadline_seconds=0.2)
+
+
+def test_client_needs_a_server():
+    """No URL is an error at once."""
+    with pytest.raises(ValueError, match="at least one URL"):
+        SandboxClient([])
+
+
+@pytest.mark.parametrize(
+    ("attempt", "asked", "least", "most"),
+    [(1, None, 0.035, 0.065), (3, None, 0.14, 0.26), (50, None, 1.4, 2.6), (1, 5.0, 3.5, 6.5), (50, 1.0, 1.4, 2.6)],
+)
+def test_pause_grows_is_bounded_and_heeds_the_server(attempt, asked, least, most):
+    """Seconds before the next attempt, spread so that clients do not come back all at once."""
+    pauses = {_pause(attempt, asked) for _ in range(50)}
+    assert least <= min(pauses) < max(pauses) <= most

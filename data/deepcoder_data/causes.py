@@ -47,8 +47,9 @@ def failure(error: StoreError, field: str, value: str, storage: StorageSpec, mis
 
 def _unavailable(error: StoreError, field: str, value: str, storage: StorageSpec) -> RetryableError:
     if value.startswith("s3://"):
-        field, value = "spec.storage.endpoint", storage.endpoint or "AWS"
-    return RetryableError("StorageUnavailable", cause(field, value, str(error)))
+        said = cause("spec.storage.endpoint", storage.endpoint or "AWS", str(error))
+        return RetryableError("StorageUnavailable", said)
+    return RetryableError("HubUnavailable", cause(field, value, _said(error, value)))
 
 
 def _denied(error: StoreError, field: str, value: str, storage: StorageSpec) -> PermanentError:

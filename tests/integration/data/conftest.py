@@ -9,8 +9,8 @@ import pytest
 
 from deepcoder_data.store import ObjectStore
 from tests.hub_server import HubServer, running_hub_server
+from tests.model_folders import write_model_folder
 from tests.s3_server import S3Server
-from tests.tiny_models import write_tokenizer
 
 
 @pytest.fixture
@@ -27,12 +27,8 @@ def folder(bucket: str) -> str:
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What lies in a model's folder, with a real tokenizer; the weights are bytes that nobody here looks into."""
-    folder = tmp_path_factory.mktemp("model")
-    write_tokenizer(folder)
-    (folder / "config.json").write_text('{"model_type": "qwen2"}')
-    (folder / "model.safetensors").write_bytes(b"\x08" + bytes(range(256)) * 100)
-    return folder
+    """What lies in a model's folder. Read it only."""
+    return write_model_folder(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import yaml
 
@@ -67,7 +67,9 @@ def _number(value: float) -> int | float:
 class _KubernetesLoader(yaml.SafeLoader):
     """PyYAML's parser with go-yaml's scalars."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        # Here, and not where values are made: by then what `<<` brings in stands beside what overrides it.
+        node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
         for key_node, _ in node.value:
             if isinstance(key_node, yaml.ScalarNode) and key_node.value != "<<":
@@ -76,14 +78,28 @@ class _KubernetesLoader(yaml.SafeLoader):
                         None, None, f"the key {key_node.value!r} is given twice", key_node.start_mark
                     )
                 seen.add(key_node.value)
-        mapping = super().construct_mapping(node, deep=deep)
-        return {_key(key): value for key, value in mapping.items()}
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        self.flatten_mapping(node)
+        construct = cast("Callable[..., Any]", self.construct_object)  # pyright: ignore[reportUnknownMemberType]
+        return {
+            _key(construct(key_node, deep=True), key_node): construct(value_node, deep=deep)
+            for key_node, value_node in node.value
+        }
 
 
-def _key(key: Hashable) -> str:
-    if isinstance(key, bool):
-        return "true" if key else "false"
-    return str(key)
+def _key(key: object, node: yaml.Node) -> str:
+    # Text before it is a key of ours: to Python 1, 1.0 and True are one key.
+    match key:
+        case str():
+            return key
+        case bool():
+            return "true" if key else "false"
+        case int() | float():
+            return str(key)
+        case _:
+            raise yaml.constructor.ConstructorError(None, None, "a key must be text", node.start_mark)
 
 
 def _construct_plain(loader: _KubernetesLoader, node: yaml.ScalarNode) -> str | int | float | bool | None:
@@ -93,7 +109,6 @@ def _construct_plain(loader: _KubernetesLoader, node: yaml.ScalarNode) -> str | 
 def _construct_map(loader: _KubernetesLoader, node: yaml.MappingNode) -> Any:
     mapping: dict[str, Any] = {}
     yield mapping
-    loader.flatten_mapping(node)
     mapping.update(loader.construct_mapping(node))
 
 

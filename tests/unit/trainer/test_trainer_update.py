@@ -34,7 +34,7 @@ def batch_by_hand() -> Batch:
 
 def test_weights_and_computed_samples_by_hand() -> None:
     """Unmasked are 2 + 3 + 4 = 9 tokens: each weighs a ninth. Only samples with a loss are computed."""
-    (plan,) = plan_updates(batch_by_hand(), algorithm(), 64, rank=0, ranks=1)
+    (plan,) = plan_updates(batch_by_hand(), algorithm(optimizer_steps_per_step=1), 64, rank=0, ranks=1)
     assert plan.weights == pytest.approx([1 / 9, 1 / 9, 0, 1 / 9])
     assert plan.cuts == ((0, 1),)
 

@@ -23,6 +23,9 @@ from tests.tiny_models import write_tiny_model
 # vLLM and transformers order float32 sums differently; on a 2-layer model the log-probabilities were seen to agree to
 # 1e-5. A stale or misplaced weight moves them by more than 0.1 (the models share no value).
 TOLERANCE = 2e-4
+pytestmark = pytest.mark.timeout(
+    1200
+)  # 40 s to a server on an idle machine of two cores; many times that on a busy one
 PROMPT = list(range(10, 40))
 
 
@@ -118,7 +121,7 @@ def _status(url: str) -> int:
         return 0
 
 
-def _wait_for(condition, process: subprocess.Popen[bytes], log: Path, seconds: float = 240) -> None:
+def _wait_for(condition, process: subprocess.Popen[bytes], log: Path, seconds: float = 900) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, f"the agent ended:\n{log.read_text()[-3000:]}"
@@ -241,3 +244,22 @@ def test_files_that_do_not_match_their_checksum_are_not_loaded(
     assert "checksum" in response.json()["error"]
     assert _status(f"{agent.agent}/readyz") == 200
     assert _sample(agent, temperature=0.01)[0] == before
+
+
+def test_a_failed_load_makes_the_server_unready_until_a_sound_one(
+    agent: RunningAgent, orchestrator: FakeOrchestrator
+) -> None:
+    """Weights that arrive whole but do not load: not ready, and no prompt is given; the next order heals all of it."""
+    broken = agent.folder / "broken"
+    broken.mkdir()
+    (broken / "model.safetensors").write_bytes(b"whole, but no weights")
+    response = _give(agent, _order(orchestrator, broken, attempt=3, version=1))
+    assert response.status_code == 503
+    assert "/update_weights" in response.json()["error"]
+    assert _status(f"{agent.agent}/readyz") == 503
+    sound = write_tiny_model(agent.folder / "sound", tied=agent.tied, seed=5)
+    response = _give(agent, _order(orchestrator, sound, attempt=3, version=2))
+    assert response.status_code == 200, response.text
+    assert _status(f"{agent.agent}/readyz") == 200
+    tokens, found, _ = _sample(agent)
+    assert found == pytest.approx(_expected(sound, tokens, 1.0), abs=TOLERANCE)

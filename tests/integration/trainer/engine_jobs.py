@@ -1,0 +1,92 @@
+"""Jobs for the engine, carried out by `torchrun -m tests.integration.trainer.engine_jobs FILE` one after another.
+
+A job builds an engine, may take a state up, trains on batches, and leaves what tests compare: the metrics of each step,
+log-probabilities before the first, states, and the published weights.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch.distributed as dist
+
+from deepcoder_api.presets import GRPO_PLUS, Algorithm
+from deepcoder_trainer.batch import read_batch
+from deepcoder_trainer.engine import EngineSettings, PolicyEngine, join_process_group
+from deepcoder_trainer.state import load_state, save_state
+from deepcoder_trainer.update import train_step
+from deepcoder_trainer.weights import publish, save_model
+
+LEARNING_RATE = 1e-3
+
+
+@dataclass(frozen=True)
+class Job:
+    """One engine's life. `batches` are trained on in their order; the state is saved after each of `save_after`."""
+
+    folder: str
+    model: str
+    batches: list[str]
+    tokens_per_microbatch: int
+    zero_stage: int = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    optimizer_steps: int = 1
+    gradient_clip: float = 0.0
+    take_up: str | None = None
+    save_after: list[int] = field(default_factory=list)
+    shard_bytes: int = 2**31
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """grpo-plus with this job's optimizer steps."""
+        return GRPO_PLUS.model_copy(update={"optimizer_steps_per_step": self.optimizer_steps})
+
+    def carry_out(self) -> None:
+        """All of it. Collective."""
+        settings = EngineSettings(
+            precision=self.precision,
+            zero_stage=self.zero_stage,
+            betas=(0.9, 0.999),
+            weight_decay=0.01,
+            gradient_clip=self.gradient_clip,
+        )
+        engine, folder = PolicyEngine(Path(self.model), settings), Path(self.folder)
+        if self.take_up is not None:
+            load_state(engine, Path(self.take_up))
+        steps = []
+        for number, path in enumerate(self.batches, 1):
+            batch = read_batch(Path(path))
+            steps.append(train_step(engine, batch, self.algorithm, self.tokens_per_microbatch, LEARNING_RATE))
+            if number in self.save_after:
+                save_state(engine, folder / f"state-{number}", self.shard_bytes)
+        publish(engine, folder / "published", self.shard_bytes)
+        save_model(engine, folder / "model", Path(self.model), self.shard_bytes)
+        if dist.get_rank() == 0:
+            (folder / "steps.json").write_text(json.dumps(steps))
+        engine.deepspeed.destroy()
+
+
+def write_jobs(jobs: list[Job], file: Path) -> None:
+    """The file that this module reads."""
+    for job in jobs:
+        Path(job.folder).mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps([asdict(job) for job in jobs]))
+
+
+def main() -> None:
+    """Carry out the jobs of the file."""
+    join_process_group()
+    for job in json.loads(Path(sys.argv[1]).read_text()):
+        Job(**job).carry_out()
+    dist.barrier()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

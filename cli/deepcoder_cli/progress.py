@@ -30,8 +30,22 @@ class RunView:
     message: str = ""
 
 
-def render(view: RunView) -> RenderableType:
-    """The view as a bar over a table of values; what is not known yet is a dash."""
+@dataclass(frozen=True)
+class EvaluationView:
+    """What people want to see of an evaluation: answers graded and accepted of those to be given."""
+
+    name: str
+    answered: int
+    total: int
+    accepted: int
+    message: str = ""
+
+
+def render(view: RunView | EvaluationView) -> RenderableType:
+    """The view as a bar over its values; what is not known yet is a dash."""
+    if isinstance(view, EvaluationView):
+        bar = ProgressBar(total=view.total or 1, completed=view.answered, width=60)
+        return Group(Text(view.name, style="bold"), bar, Text(_counted(view)))
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", justify="right")
     table.add_column()
@@ -55,8 +69,10 @@ def render(view: RunView) -> RenderableType:
     return Group(*lines)
 
 
-def line(view: RunView) -> str:
+def line(view: RunView | EvaluationView) -> str:
     """The view on one line, for output that is not a terminal."""
+    if isinstance(view, EvaluationView):
+        return f"{view.name}: {_counted(view)}"
     parts = [view.phase]
     if view.step is not None:
         parts.append(f"step {view.step}/{view.total_steps} ({view.stage})")
@@ -71,6 +87,12 @@ def line(view: RunView) -> str:
     if view.message:
         parts.append(view.message)
     return f"{view.name}: " + ", ".join(parts)
+
+
+def _counted(view: EvaluationView) -> str:
+    if not view.total:
+        return view.message or "starting"
+    return f"{view.answered} of {view.total} graded, {view.accepted} accepted"
 
 
 def _number(value: float | int | None, form: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from kubernetes import client, config
@@ -67,8 +67,9 @@ def _connect(console: Console) -> tuple[client.CustomObjectsApi, str]:
 def _look(api: client.CustomObjectsApi, namespace: str, name: str, console: Console) -> RunView | None:
     """The run now, or None when the API server does not answer for the moment."""
     try:
-        body: dict[str, Any] = api.get_namespaced_custom_object(
-            GROUP, VERSION, namespace, PLURAL, name, _request_timeout=REQUEST_SECONDS
+        body = cast(
+            "dict[str, Any]",
+            api.get_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, name, _request_timeout=REQUEST_SECONDS),
         )
     except ApiException as error:
         if error.status == 404:

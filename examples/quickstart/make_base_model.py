@@ -36,7 +36,7 @@ def write_problems(folder: Path) -> None:
 
 def jsonl(problems: Sequence[Problem]) -> str:
     """The problems in the project's own schema, one a line."""
-    return "".join(problem.model_dump_json(exclude_defaults=True) + "\n" for problem in problems)
+    return "".join(problem.model_dump_json(exclude_none=True) + "\n" for problem in problems)
 
 
 def write_model(folder: Path, seed: int, steps: int | None) -> None:

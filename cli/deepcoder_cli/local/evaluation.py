@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
+from pydantic import ValidationError
 
 from deepcoder_api.lifecycle import EvaluationProgress, TerminationMessage
 from deepcoder_api.processes import engine_process, evaluation_preflight_process, evaluator_process
 from deepcoder_api.resolve import ResolvedEvaluation
 from deepcoder_cli.local.addresses import free_port, local_addresses
-from deepcoder_cli.local.supervision import run_process, start_process
+from deepcoder_cli.local.supervision import LocalProcess, end_all, run_process, start_process
 
+PREFLIGHT_SECONDS = 600.0
 FETCH_SECONDS = 24 * 3600.0
 POLL_SECONDS = 0.5
 
@@ -45,32 +47,35 @@ class LocalEvaluation:
         Path(self._at.config_path).write_text(self._evaluation.model_dump_json())
         logs = self._state / "logs"
         self._say("preflight: model, bucket, key and benchmarks")
-        run_process(evaluation_preflight_process(self._evaluation, self._at), logs, self._secrets, 600)
-        description = engine_process(self._evaluation, self._at, port=self._engine_port)
-        for before in description.before:
+        run_process(evaluation_preflight_process(self._evaluation, self._at), logs, self._secrets, PREFLIGHT_SECONDS)
+        engine = engine_process(self._evaluation, self._at, port=self._engine_port)
+        for before in engine.before:
             self._say("fetching the model")
             run_process(before, logs, self._secrets, FETCH_SECONDS)
-        self._say("starting the engine")
-        engine = start_process(description, logs, self._secrets)
-        evaluator = start_process(evaluator_process(self._evaluation, self._at, port=self._port), logs, self._secrets)
+        self._say(f"starting the engine (logs: {logs})")
+        evaluator = evaluator_process(self._evaluation, self._at, port=self._port)
+        started: list[LocalProcess] = []
         try:
-            while evaluator.running:
-                if not engine.running:
-                    raise engine.failure()
-                self._poll()
-                time.sleep(POLL_SECONDS)
-            message = evaluator.wait()
+            started += [start_process(process, logs, self._secrets) for process in (engine, evaluator)]
+            message = self._follow(*started)
         finally:
-            evaluator.end()
-            engine.end()
+            end_all(started)
         if message is None or message.uri is None:
             raise RuntimeError("the evaluator ended well but named no report; this is a defect")
         return message
 
+    def _follow(self, engine: LocalProcess, evaluator: LocalProcess) -> TerminationMessage | None:
+        while evaluator.running:
+            if not engine.running:
+                raise engine.failure()
+            self._poll()
+            time.sleep(POLL_SECONDS)
+        return evaluator.wait()
+
     def _poll(self) -> None:
         try:
-            response = httpx.get(f"http://127.0.0.1:{self._port}/v1/progress", timeout=2.0)
-        except httpx.HTTPError:
+            response = httpx.get(f"http://127.0.0.1:{self._port}/v1/progress", timeout=2.0, trust_env=False)
+            if response.status_code == 200:
+                self._show(EvaluationProgress.model_validate_json(response.content))
+        except (httpx.HTTPError, ValidationError):
             return  # not up yet
-        if response.status_code == 200:
-            self._show(EvaluationProgress.model_validate_json(response.content))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import signal
 import subprocess
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from deepcoder_api.processes import Process
 # What a process of ours needs from the caller's environment; everything else is in its description.
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "VIRTUAL_ENV")
 GRACE_SECONDS = 30.0
+FORCE_SECONDS = 10.0
+PR_SET_PDEATHSIG = 1
 
 
 class ProcessFailedError(Exception):
@@ -72,18 +75,23 @@ class LocalProcess:
 
     def end(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Terminate its whole process group, with force once the grace is over."""
-        for number, patience in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 10.0)):
-            try:
-                os.killpg(self.process.pid, number)
-            except ProcessLookupError:
-                break
-            try:
-                self.process.wait(timeout=patience)
-            except subprocess.TimeoutExpired:
-                continue
-            if number == signal.SIGTERM and not _group_lives(self.process.pid):
-                break
-        self.process.wait(timeout=10)
+        _signal_group(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(timeout=grace_seconds)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:  # also when the wait is interrupted
+            _signal_group(self.process.pid, signal.SIGKILL)  # what is left of the group
+        self.process.wait(timeout=FORCE_SECONDS)
+
+
+def end_all(processes: Sequence[LocalProcess], grace_seconds: float = GRACE_SECONDS) -> None:
+    """End several at once: all are asked before any is waited for."""
+    for process in processes:
+        _signal_group(process.process.pid, signal.SIGTERM)
+    with contextlib.ExitStack() as stack:
+        for process in processes:
+            stack.callback(process.end, grace_seconds)
 
 
 def start_process(description: Process, folder: Path, secrets: Mapping[str, str]) -> LocalProcess:
@@ -92,7 +100,8 @@ def start_process(description: Process, folder: Path, secrets: Mapping[str, str]
     `secrets` are the caller's variables that stand in for Secrets. Raises KeyError for one that is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    termination_log = Path(tempfile.mkstemp(prefix=f"{description.role}-", suffix=".end", dir=folder)[1])
+    termination_log = (folder / f"{description.role}.end").absolute()
+    termination_log.write_text("")
     environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
     for variable in description.secrets:
         if variable.name in secrets:
@@ -110,6 +119,7 @@ def start_process(description: Process, folder: Path, secrets: Mapping[str, str]
             stdout=output,
             stderr=output,
             start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
     return LocalProcess(description.role, process, log, termination_log)
 
@@ -127,12 +137,14 @@ def run_process(
         process.end(grace_seconds=5.0)
 
 
-def _group_lives(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def _end_with_parent() -> None:
+    """In the child: be asked to end when the parent is gone, however it went."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, number)
 
 
 def _tail(log: Path, lines: int = 15) -> str:

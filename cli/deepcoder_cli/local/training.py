@@ -1,46 +1,34 @@
-"""A TrainingRun as local processes: preflight, sandbox, preparation, then trainer and rollout servers until the end."""
+"""A TrainingRun as local processes: preflight, preparation, then trainer and rollout servers until the end."""
 
 from __future__ import annotations
 
-import contextlib
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from pydantic import ValidationError
 
 from deepcoder_api.lifecycle import Progress
-from deepcoder_api.processes import (
-    preflight_process,
-    prepare_process,
-    rollout_process,
-    trainer_process,
-)
+from deepcoder_api.processes import preflight_process, prepare_process, rollout_process, trainer_process
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_cli.local.addresses import free_port, local_addresses
-from deepcoder_cli.local.supervision import LocalProcess, ProcessFailedError, run_process, start_process
+from deepcoder_cli.local.identity import attempts
+from deepcoder_cli.local.rollouts import LocalRollouts
+from deepcoder_cli.local.supervision import ProcessFailedError, run_process, start_process
 
+PREFLIGHT_SECONDS = 600.0
 PREPARATION_SECONDS = 24 * 3600.0
 POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class LocalRunResult:
-    """What a local run made: the model in S3, and how many attempts it took."""
+    """What a local run made: the model in S3, and the attempt that finished it."""
 
     model_uri: str
-    attempts: int
-
-
-def local_uid(state: Path) -> str:
-    """The uid of what lives in `state`: made once, so that running again goes on with the same run."""
-    file = state / "uid"
-    if not file.exists():
-        state.mkdir(parents=True, exist_ok=True)
-        file.write_text(uuid.uuid4().hex)
-    return file.read_text()
+    attempt: int
 
 
 class LocalTrainingRun:
@@ -70,11 +58,15 @@ class LocalTrainingRun:
         self._state.mkdir(parents=True, exist_ok=True)
         Path(self._at.config_path).write_text(self._run.model_dump_json())
         self._say("preflight: model, bucket, key and data")
-        run_process(preflight_process(self._run, self._at), self._logs, self._secrets, 600)
+        run_process(preflight_process(self._run, self._at), self._logs, self._secrets, PREFLIGHT_SECONDS)
         self._say("preparing the dataset")
         prepared = run_process(prepare_process(self._run, self._at), self._logs, self._secrets, PREPARATION_SECONDS)
         if prepared is None or prepared.uri is None:
             raise RuntimeError("prepare ended well but named no dataset; this is a defect")
+        self._say(prepared.cause)
+        for before in rollout_process(self._run, self._at, host="127.0.0.1").before:
+            self._say("fetching the model")
+            run_process(before, self._logs, self._secrets, PREPARATION_SECONDS)
         return self._train(prepared.uri)
 
     @property
@@ -83,9 +75,9 @@ class LocalTrainingRun:
 
     def _train(self, dataset: str) -> LocalRunResult:
         restarts = 0
-        with self._rollouts() as rollouts:
-            for attempt in self._attempts():
-                self._say(f"training, attempt {attempt}")
+        with LocalRollouts(self._run, self._at, self._logs, self._secrets, self._say) as rollouts:
+            for attempt in attempts(self._state):
+                self._say(f"training, attempt {attempt} (logs: {self._logs})")
                 try:
                     return LocalRunResult(self._attempt(attempt, dataset, rollouts), attempt)
                 except ProcessFailedError as error:
@@ -95,15 +87,7 @@ class LocalTrainingRun:
                     self._say(f"attempt {attempt} failed and starts again: {error}")
         raise AssertionError("unreachable: attempts do not end")
 
-    def _attempts(self) -> Iterator[int]:
-        # Attempts go on counting over invocations: the number fences writers of an earlier one.
-        file = self._state / "attempt"
-        while True:
-            attempt = int(file.read_text()) + 1 if file.exists() else 1
-            file.write_text(str(attempt))
-            yield attempt
-
-    def _attempt(self, attempt: int, dataset: str, rollouts: list[LocalProcess]) -> str:
+    def _attempt(self, attempt: int, dataset: str, rollouts: LocalRollouts) -> str:
         description = trainer_process(
             self._run,
             self._at,
@@ -116,46 +100,20 @@ class LocalTrainingRun:
         trainer = start_process(description, self._logs, self._secrets)
         try:
             while trainer.running:
+                rollouts.revive()
                 self._poll()
-                for rollout in rollouts:
-                    if not rollout.running:
-                        raise rollout.failure()
                 time.sleep(POLL_SECONDS)
             message = trainer.wait()
         finally:
-            trainer.end()
+            trainer.end(grace_seconds=description.grace_seconds)
         if message is None or message.uri is None:
             raise RuntimeError("the trainer ended well but named no model; this is a defect")
         return message.uri
 
     def _poll(self) -> None:
         try:
-            response = httpx.get(f"{self._at.orchestrator}/v1/progress", timeout=2.0)
-        except httpx.HTTPError:
+            response = httpx.get(f"{self._at.orchestrator}/v1/progress", timeout=2.0, trust_env=False)
+            if response.status_code == 200:
+                self._show(Progress.model_validate_json(response.content))
+        except (httpx.HTTPError, ValidationError):
             return  # not up yet, or between attempts
-        if response.status_code == 200:
-            self._show(Progress.model_validate_json(response.content))
-
-    @contextlib.contextmanager
-    def _rollouts(self) -> Iterator[list[LocalProcess]]:
-        first = rollout_process(self._run, self._at, host="127.0.0.1")
-        for before in first.before:
-            self._say("fetching the model")
-            run_process(before, self._logs, self._secrets, PREPARATION_SECONDS)
-        started: list[LocalProcess] = []
-        try:
-            for index in range(self._run.spec.rollout.replicas):
-                description = rollout_process(
-                    self._run, self._at, host="127.0.0.1", port=free_port(), generate_port=free_port()
-                )
-                named = description.model_copy(
-                    update={
-                        "role": f"rollout-{index}",
-                        "environment": {**description.environment, "HOSTNAME": f"rollout-{index}-{self._run.uid[:8]}"},
-                    }
-                )
-                started.append(start_process(named, self._logs, self._secrets))
-            yield started
-        finally:
-            for process in started:
-                process.end()

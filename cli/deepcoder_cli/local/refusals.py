@@ -1,0 +1,57 @@
+"""What cannot run on one machine without a cluster, said before anything starts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from deepcoder_api.manifest import EvaluationResource, Resource, TrainingRunResource
+
+STORAGE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+MODEL_VARIABLES = ("HF_TOKEN",)
+SECRET_VARIABLES = (*STORAGE_VARIABLES, "AWS_SESSION_TOKEN", *MODEL_VARIABLES)
+
+
+def refusals(resources: Sequence[Resource], secrets: Mapping[str, str]) -> list[str]:
+    """One sentence for each thing in the way. `secrets` are the variables that stand in for Secrets here."""
+    runs = {resource.metadata.name for resource in resources if isinstance(resource, TrainingRunResource)}
+    found: list[str] = []
+    for resource in resources:
+        title = f"{resource.kind}/{resource.metadata.name}"
+        found += [f"{title}: {text}" for text in (*_model(resource, runs), *_secrets(resource, secrets))]
+    return found
+
+
+def in_order(resources: Sequence[Resource]) -> list[Resource]:
+    """Evaluations of given models first, then the runs, then the evaluations of what the runs made."""
+
+    def rank(resource: Resource) -> int:
+        if isinstance(resource, TrainingRunResource):
+            return 1
+        return 2 if resource.spec.model.training_run is not None else 0
+
+    return sorted(resources, key=rank)
+
+
+def _model(resource: Resource, runs: set[str]) -> list[str]:
+    uri = resource.spec.model.uri
+    if uri is not None and uri.startswith("pvc://"):
+        return [f'spec.model.uri: "{uri}": a claim is a cluster\'s; use s3://, hf:// or file:// here']
+    if isinstance(resource, EvaluationResource) and resource.spec.model.training_run is not None:
+        name = resource.spec.model.training_run.name
+        if name not in runs:
+            return [f'spec.model.trainingRun.name: "{name}" is not among the given files; give its file too']
+    return []
+
+
+def _secrets(resource: Resource, secrets: Mapping[str, str]) -> list[str]:
+    given = (
+        ("spec.storage.secretName", resource.spec.storage.secret_name, STORAGE_VARIABLES),
+        ("spec.model.secretName", resource.spec.model.secret_name, MODEL_VARIABLES),
+    )
+    return [
+        f'{field}: "{name}": the variable {variable} stands in for the Secret here, and is not set'
+        for field, name, variables in given
+        if name is not None
+        for variable in variables
+        if not secrets.get(variable)
+    ]

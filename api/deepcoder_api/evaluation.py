@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from deepcoder_api.specification import (
     Name,
     ObjectUri,
+    PartName,
     PodSpec,
     SandboxSpec,
     SecretName,
@@ -108,7 +109,7 @@ class EvaluationSampling(Specification):
 class Benchmark(Specification):
     """Problems to score on."""
 
-    name: Name = Field(description="Name of the benchmark in the report.")
+    name: PartName = Field(description="Name of the benchmark in the report.")
     kind: Literal["jsonl"] = Field(description="jsonl: one problem a line in the project's own schema.")
     uri: ObjectUri = Field(description="The file, such as s3://bucket/held-out.jsonl; .gz is read too.")
 

@@ -8,8 +8,8 @@ from pydantic import ConfigDict, Field, model_validator
 
 from deepcoder_api.specification import (
     ModelSource,
-    Name,
     ObjectUri,
+    PartName,
     PodSpec,
     SandboxSpec,
     ShortText,
@@ -22,7 +22,7 @@ from deepcoder_api.status import Condition
 class DataSource(Specification):
     """One file of problems."""
 
-    name: Name = Field(description="Name of the source, used in reports and metrics.")
+    name: PartName = Field(description="Name of the source, used in reports and metrics.")
     format: Literal["jsonl", "humaneval"] = Field(
         description="jsonl: one problem a line in the project's own schema. humaneval: rows of openai/human-eval."
     )
@@ -106,7 +106,7 @@ class AlgorithmSpec(Specification):
 class Stage(Specification):
     """Steps with one response limit."""
 
-    name: Name = Field(description="Name of the stage, such as 16k.")
+    name: PartName = Field(description="Name of the stage, such as 16k.")
     max_response_tokens: int = Field(ge=1, le=1_000_000, description="Response limit in tokens.")
     steps: int = Field(ge=1, le=1_000_000, description="Steps of this stage.")
 

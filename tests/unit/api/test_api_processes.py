@@ -1,0 +1,200 @@
+"""A run's processes: commands, environments, ports and secrets, described once for cluster and laptop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deepcoder_api.evaluation import EvaluationSpec
+from deepcoder_api.processes import (
+    Addresses,
+    Process,
+    engine_process,
+    evaluation_preflight_process,
+    evaluator_process,
+    preflight_process,
+    prepare_process,
+    rollout_process,
+    sandbox_process,
+    trainer_process,
+)
+from deepcoder_api.resolve import ResolvedEvaluation, ResolvedRun
+from deepcoder_api.specification import SandboxSpec
+from tests.resolved_runs import resolved_run
+
+AT = Addresses(orchestrator="http://orchestrator:8700", sandbox="http://sandbox:8000", engine="http://engine:8801")
+CREDENTIALS = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
+STORAGE = {"uri": "s3://bucket/prefix", "secretName": "s3"}
+
+
+def run(**parts: Any) -> ResolvedRun:
+    """A run whose storage has a Secret."""
+    return resolved_run(storage=STORAGE, **parts)
+
+
+def evaluation(**parts: Any) -> ResolvedEvaluation:
+    """An evaluation of a model in S3."""
+    spec: dict[str, Any] = {
+        "model": {"uri": "s3://bucket/model"},
+        "benchmarks": [{"name": "held-out", "kind": "jsonl", "uri": "s3://bucket/h.jsonl"}],
+        "storage": STORAGE,
+        **parts,
+    }
+    parsed = EvaluationSpec.model_validate(spec)
+    uri = parsed.model.uri or "s3://bucket/of-the-run"
+    return ResolvedEvaluation(namespace="n", name="e", uid="u", spec=parsed, model_uri=uri, model_name="model")
+
+
+def trainer(resolved: ResolvedRun) -> Process:
+    """Pod 3 of the second attempt."""
+    return trainer_process(resolved, AT, attempt=2, dataset="s3://d", replica_index="3", master_address="m")
+
+
+def all_processes(resolved: ResolvedRun, measured: ResolvedEvaluation) -> dict[str, Process]:
+    """Every process there is, by role, those that run before others too."""
+    found = [
+        preflight_process(resolved, AT),
+        prepare_process(resolved, AT),
+        trainer(resolved),
+        rollout_process(resolved, AT, host="here"),
+        sandbox_process(resolved.spec.sandbox, AT),
+        engine_process(measured, AT),
+        evaluator_process(measured, AT),
+    ]
+    before = [inner for process in found for inner in process.before]
+    return {process.role: process for process in (*found, *before)}
+
+
+def option(process: Process, name: str) -> str:
+    """The value of a command line option."""
+    return process.command[process.command.index(name) + 1]
+
+
+PROCESSES = all_processes(run(), evaluation())
+
+
+@pytest.mark.parametrize(
+    ("role", "module", "image"),
+    [
+        ("preflight", "deepcoder_trainer.preflight", "worker"),
+        ("prepare", "deepcoder_trainer.prepare", "worker"),
+        ("model", "deepcoder_data.fetch_model", "worker"),
+        ("trainer", "deepcoder_trainer.launch", "trainer"),
+        ("rollout", "deepcoder_rollout.agent", "rollout"),
+        ("sandbox", "deepcoder_sandbox.server", "sandbox"),
+        ("engine", "vllm.entrypoints.openai.api_server", "rollout"),
+        ("evaluator", "deepcoder_evaluation.evaluator", "worker"),
+    ],
+)
+def test_what_each_role_runs(role: str, module: str, image: str) -> None:
+    """A module of ours (or vLLM's server) by its role's image."""
+    assert PROCESSES[role].command[1:3] == ("-m", module)
+    assert PROCESSES[role].image == image
+
+
+@pytest.mark.parametrize("role", ["preflight", "prepare", "model", "trainer", "rollout", "evaluator"])
+def test_who_gets_the_buckets_credentials(role: str) -> None:
+    """By reference to the Secret; the session token only if it is there."""
+    secrets = PROCESSES[role].secrets
+    assert [variable.name for variable in secrets] == CREDENTIALS
+    assert {variable.secret for variable in secrets} == {"s3"}
+    assert [variable.optional for variable in secrets] == [False, False, True]
+
+
+def test_the_sandbox_gets_nothing_of_the_run() -> None:
+    """No secret, no configuration, no environment; isolation is demanded, whatever the spec says."""
+    sandbox = PROCESSES["sandbox"]
+    assert (sandbox.secrets, sandbox.environment, sandbox.before) == ((), {}, ())
+    assert "--require-isolation" in sandbox.command
+    assert sandbox.runtime_class_name == "gvisor"
+
+
+def test_the_engine_gets_no_credentials() -> None:
+    """It has the model from its init container, and needs no more."""
+    assert PROCESSES["engine"].secrets == ()
+
+
+def test_without_a_secret_the_pods_own_identity_is_used() -> None:
+    """Workload identity: no AWS variable at all."""
+    found = all_processes(resolved_run(), evaluation(storage={"uri": "s3://bucket/prefix"}))
+    assert all(process.secrets == () for process in found.values())
+
+
+def test_a_gated_model_brings_its_token() -> None:
+    """HF_TOKEN goes to who reads the model, not to trainer and rollout servers."""
+    found = all_processes(run(model={"uri": "hf://a/b", "secretName": "hf"}), evaluation())
+    with_token = {role for role, process in found.items() if any(v.name == "HF_TOKEN" for v in process.secrets)}
+    assert {"preflight", "prepare"} <= with_token
+    assert not {"trainer", "rollout", "sandbox", "engine", "evaluator"} & with_token
+
+
+def test_the_trainers_command() -> None:
+    """Attempt, dataset, place in the group and where the others are."""
+    process = trainer(run())
+    assert option(process, "--attempt") == "2"
+    assert option(process, "--dataset") == "s3://d"
+    assert option(process, "--replica-index") == "3"
+    assert option(process, "--master-address") == "m"
+    assert option(process, "--sandbox") == AT.sandbox
+    assert process.ports == {"orchestrator": 8700}
+
+
+def test_the_rollout_servers_command() -> None:
+    """The resolved context, and the user's own arguments after --."""
+    process = rollout_process(run(rollout={"extraArgs": ["--max-num-seqs", "8"]}), AT, host="10.0.0.1")
+    assert option(process, "--max-model-length") == str(run().max_model_length)
+    assert option(process, "--host") == "10.0.0.1"
+    assert process.command[-3:] == ("--", "--max-num-seqs", "8")
+    assert process.ports == {"agent": 8800, "generate": 8801}
+
+
+@pytest.mark.parametrize(("gpus", "expected"), [(0, "cpu"), (1, None)])
+def test_accelerators(gpus: int, expected: str | None) -> None:
+    """Without a GPU DeepSpeed and torch are told so; with one nothing is said."""
+    assert trainer(run(trainer={"gpusPerReplica": gpus})).environment.get("DS_ACCELERATOR") == expected
+
+
+def test_the_users_environment_wins() -> None:
+    """What a pod says goes over what we set."""
+    process = trainer(run(trainer={"pod": {"env": {"OMP_NUM_THREADS": "9"}}}))
+    assert process.environment["OMP_NUM_THREADS"] == "9"
+
+
+def test_the_engine_without_and_with_gpus() -> None:
+    """On CPU eager and fp32; on GPUs its share of memory."""
+    cpu = engine_process(evaluation(engine={"gpusPerReplica": 0}), AT).command
+    gpu = engine_process(evaluation(engine={"gpusPerReplica": 2, "tensorParallel": 2}), AT)
+    assert ("--enforce-eager" in cpu, "--gpu-memory-utilization" in cpu) == (True, False)
+    assert ("--enforce-eager" in gpu.command, option(gpu, "--tensor-parallel-size")) == (False, "2")
+    assert gpu.gpus == 2
+
+
+def test_a_model_on_a_claim_is_mounted_for_who_reads_it() -> None:
+    """pvc://claim/path: the claim, read-only, wherever the model is read or checked."""
+    found = all_processes(run(model={"uri": "pvc://models/base"}), evaluation(model={"uri": "pvc://models/base"}))
+    mounted = {role for role, process in found.items() if any(v.claim == "models" for v in process.volumes)}
+    assert {"preflight", "model", "trainer", "rollout", "engine"} <= mounted
+    assert "sandbox" not in mounted
+
+
+def test_the_sandboxs_resources_are_merged_over_the_defaults() -> None:
+    """By key: raising the limit keeps the requests."""
+    given = SandboxSpec.model_validate({"pod": {"resources": {"limits": {"memory": "8Gi"}}}})
+    resources = sandbox_process(given, AT).resources
+    assert resources.limits == {"memory": "8Gi"}
+    assert resources.requests == {"cpu": "250m", "memory": "512Mi"}
+
+
+@pytest.mark.parametrize("role", sorted(PROCESSES))
+def test_probes_ask_ports_that_are_there(role: str) -> None:
+    """A probe names a port of its own process; ports are named as Kubernetes allows."""
+    process = PROCESSES[role]
+    probes = [probe for probe in (process.readiness, process.liveness, process.startup) if probe]
+    assert {probe.port for probe in probes} <= set(process.ports)
+    assert all(len(name) <= 15 for name in process.ports)
+
+
+def test_an_evaluations_preflight() -> None:
+    """Its own module, before anything is served."""
+    assert evaluation_preflight_process(evaluation(), AT).command[2] == "deepcoder_evaluation.preflight"

@@ -1,0 +1,136 @@
+"""The ranks as a process under torchrun, led by the orchestrator's real routes: a run's commands, and a failure."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import torch
+import uvicorn
+from safetensors.torch import load_file
+
+from deepcoder_api.resolve import ResolvedRun
+from deepcoder_trainer.batch import write_batch
+from deepcoder_trainer.orchestrator.application import Routes
+from deepcoder_trainer.orchestrator.failures import RanksRefused
+from deepcoder_trainer.orchestrator.metrics import RunMetrics
+from deepcoder_trainer.orchestrator.progress import RunProgress
+from deepcoder_trainer.orchestrator.rank_channel import RankChannel
+from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
+from deepcoder_trainer.orchestrator.weights import WeightPublisher
+from deepcoder_trainer.rank_protocol import Load, Publish, Save, Train
+from deepcoder_trainer.samples import Sample
+from tests.resolved_runs import resolved_run
+from tests.tiny_models import write_tiny_model
+from tests.unit.trainer.sample_builders import random_samples, sample
+
+SECONDS = 600
+pytestmark = pytest.mark.timeout(2 * SECONDS)
+
+
+@dataclass
+class Trainer:
+    """Ranks under torchrun that follow `channel`."""
+
+    channel: RankChannel
+    process: asyncio.subprocess.Process
+    folder: Path
+
+    def batch(self, step: int, samples: list[Sample]) -> None:
+        write_batch(samples, self.folder / f"batch-{step}", step=step, temperature=1.0, overlong_filter=True)
+
+    async def end(self) -> int:
+        async with asyncio.timeout(120):
+            return await self.process.wait()
+
+
+@contextlib.asynccontextmanager
+async def serving(channel: RankChannel, folder: Path) -> AsyncIterator[int]:
+    """The orchestrator's routes; batches are those in `folder`. Gives the port."""
+    registry, metrics = RolloutRegistry(Policy(1, 0), time.monotonic), RunMetrics()
+    async with httpx.AsyncClient() as client:
+        weights = WeightPublisher(
+            attempt=1, folder=folder / "weights", ranks=channel, registry=registry, client=client,
+            received=metrics.weights_received, refused=metrics.weight_failures.inc,
+        )  # fmt: skip
+        progress = RunProgress(attempt=1, total_steps=5)
+        routes = Routes(1, channel, registry, weights, progress, metrics, lambda step: folder / f"batch-{step}")
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(routes.application(), log_level="warning", lifespan="off"))
+        serving = asyncio.create_task(server.serve([listener]))
+        yield listener.getsockname()[1]
+        server.should_exit = True
+        server.force_exit = True
+        await serving
+
+
+@contextlib.asynccontextmanager
+async def trainer(folder: Path, run: ResolvedRun, ranks: int) -> AsyncIterator[Trainer]:
+    """Everything started, and ended at the end."""
+    channel = RankChannel()
+    (folder / "run.json").write_text(run.model_dump_json())
+    async with serving(channel, folder) as port:
+        command = [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)),
+            *("--max-restarts", "0", "-m", "deepcoder_trainer.ranks"),
+            *("--orchestrator", f"http://127.0.0.1:{port}", "--attempt", "1"),
+        ]
+        environment = {
+            **os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "DEEPCODER_CONFIG": str(folder / "run.json"),
+            "OMP_NUM_THREADS": "1",
+        }  # fmt: skip
+        process = await asyncio.create_subprocess_exec(*command, env=environment)
+        try:
+            yield Trainer(channel, process, folder)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
+
+
+async def test_a_run_of_commands_on_two_ranks(tmp_path: Path) -> None:
+    """Load, train, publish, save, stop: what is published is what is saved, it moved, and all leave with code 0."""
+    model = write_tiny_model(tmp_path / "model")
+    run = resolved_run(trainer={"deepspeed": {"zeroStage": 2}})
+    async with trainer(tmp_path, run, ranks=2) as subject:
+        issue = subject.channel.issue
+        loaded = await issue(Load(model_dir=str(model)), SECONDS)
+        assert loaded.metrics["updates"] == 0
+        subject.batch(1, random_samples(1))
+        trained = await issue(Train(step=1, learning_rate=1e-3), SECONDS)
+        assert {"loss", "gradient_norm", "entropy", "sampler_kl", "seconds"} <= trained.metrics.keys()
+        assert trained.metrics["gradient_norm"] > 0
+        await issue(Publish(version=1, directory=str(tmp_path / "version-1")), SECONDS)
+        saved = await issue(Save(step=1, directory=str(tmp_path / "step-1")), SECONDS)
+        await subject.channel.stop(SECONDS)
+        assert await subject.end() == 0
+    published = load_file(tmp_path / "version-1/model.safetensors")
+    base, kept = load_file(model / "model.safetensors"), load_file(tmp_path / "step-1/model/model.safetensors")
+    assert published.keys() == base.keys() == kept.keys()
+    assert all(torch.equal(published[name], kept[name]) for name in published)
+    assert any(not torch.equal(published[name], base[name]) for name in published)
+    assert saved.metrics["state_bytes"] == 3 * saved.metrics["model_bytes"]  # fp32: the weights and two moments
+    assert sorted(path.name for path in (tmp_path / "step-1/state").iterdir()) == [
+        "optimizer.safetensors", "random.safetensors", "trainer.json",
+    ]  # fmt: skip
+
+
+async def test_a_batch_that_no_attempt_could_train_on_ends_the_ranks_with_its_cause(tmp_path: Path) -> None:
+    """A sample above the budget: the orchestrator is told why, that it is final, and the processes do not linger."""
+    model = write_tiny_model(tmp_path / "model")
+    async with trainer(tmp_path, resolved_run(), ranks=1) as subject:
+        await subject.channel.issue(Load(model_dir=str(model)), SECONDS)
+        long = [sample(answer_ids=[4] * 300, advantage=1.0), sample(answer_ids=[4] * 3, advantage=-1.0)]
+        subject.batch(1, long)
+        with pytest.raises(RanksRefused, match=r"rank 0: PackingError: a sample has 303 tokens .* is 256"):
+            await subject.channel.issue(Train(step=1, learning_rate=1e-3), SECONDS)
+        assert await subject.end() != 0

@@ -6,7 +6,7 @@ Each check raises PermanentError, or RetryableError where another try can help, 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import structlog
@@ -15,7 +15,7 @@ from deepcoder_api.processes import CLAIM_DIRECTORY
 from deepcoder_api.specification import StorageSpec
 from deepcoder_data.causes import STORAGE_URI, cause, failure
 from deepcoder_data.files import local_file, seems_empty
-from deepcoder_data.models import missing_shards, model_faults, model_files
+from deepcoder_data.models import file_of_model, missing_shards, model_faults, model_files
 from deepcoder_data.store import ConflictError, ObjectStore, StoreError
 from deepcoder_data.termination import PermanentError
 
@@ -77,8 +77,8 @@ def check_model(
     try:
         files = model_files(store, uri, revision, claim)
         faults = model_faults(files)
-        if not faults and INDEX in files and "://" in uri:
-            faults = _missing_shards(store, uri, set(files), claim)
+        if not faults and INDEX in files:
+            faults = _missing_shards(store, uri, revision, files, claim)
     except StoreError as error:
         raise failure(error, field, uri, storage, "ModelNotFound") from error
     if faults:
@@ -86,10 +86,11 @@ def check_model(
     log.info("model is there", uri=uri, files=len(files), bytes=sum(files.values()))
 
 
-def _missing_shards(store: ObjectStore, uri: str, names: set[str], claim: Path) -> list[str]:
-    folder = (claim / uri.removeprefix("pvc://").partition("/")[2]).as_uri() if uri.startswith("pvc://") else uri
+def _missing_shards(
+    store: ObjectStore, uri: str, revision: str | None, names: Collection[str], claim: Path
+) -> list[str]:
     try:
-        with local_file(store, f"{folder.rstrip('/')}/{INDEX}") as file:
+        with local_file(store, file_of_model(uri, INDEX, revision, claim)) as file:
             return [f"no {name}, which {INDEX} names" for name in missing_shards(file.read_bytes(), names)]
     except ValueError as error:
         return [f"{INDEX} cannot be read: {error}"]

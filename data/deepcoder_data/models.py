@@ -16,7 +16,7 @@ from deepcoder_api.processes import CLAIM_DIRECTORY
 from deepcoder_data.files import local_path
 from deepcoder_data.folders import read_completion
 from deepcoder_data.hub import SCHEME as HUB
-from deepcoder_data.hub import hub_commit, hub_files
+from deepcoder_data.hub import hub_commit, hub_files, hub_location
 from deepcoder_data.store import ObjectMissingError, ObjectStore
 
 CONFIG = "config.json"
@@ -88,6 +88,16 @@ def model_directory(uri: str, claim: Path) -> Path:
     if not folder.is_dir():
         raise ObjectMissingError(f"{uri}: the claim has no such folder")
     return folder
+
+
+def file_of_model(uri: str, name: str, revision: str | None, claim: Path) -> str:
+    """The URI of one file of a model, by which its content can be read. Raises ObjectMissingError."""
+    if uri.startswith("pvc://"):
+        return (model_directory(uri, claim) / name).as_uri()
+    if uri.startswith(HUB):
+        at = hub_location(uri, revision)
+        return f"{HUB}{at.repository}{f'@{at.revision}' if at.revision else ''}/{name}"
+    return f"{uri.rstrip('/')}/{name}"
 
 
 def model_faults(names: Collection[str]) -> list[str]:

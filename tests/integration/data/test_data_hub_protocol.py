@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.hub_server import TOKEN, HubServer
-from tests.model_folders import contents
+from tests.model_folders import contents, write_model_folder
 from tests.problem_builders import json_lines, problem, write
 from tests.resolved_evaluations import resolved_evaluation
 from tests.resolved_runs import resolved_run
@@ -113,11 +113,11 @@ def test_a_hub_that_is_down_may_come_back(hub: HubServer, tmp_path: Path) -> Non
     assert (ended.code, ended.message.reason) == (75, "HubUnavailable"), ended.log
 
 
-@pytest.mark.usefixtures("repository")
 def test_the_preflight_of_an_evaluation_sees_a_model_and_a_benchmark_on_the_hub(
     hub: HubServer, s3: S3Server, folder: str, tmp_path: Path
 ) -> None:
     """The model without its weights, the benchmark row by row; a file that is not there is named."""
+    write_model_folder(hub.repository("models", "organisation/tiny"), shards=2)
     write(
         hub.repository("datasets", "organisation/held-out") / "test.jsonl.gz", json_lines([problem()]), compressed=True
     )
@@ -134,7 +134,7 @@ def test_the_preflight_of_an_evaluation_sees_a_model_and_a_benchmark_on_the_hub(
     checked = preflight("hf://datasets/organisation/held-out/test.jsonl.gz")
     assert checked.code == 0, checked.message
     assert checked.message.cause == "the model, the bucket and 1 problems of 1 benchmark(s) are there"
-    assert "model.safetensors" not in hub.fetched
+    assert sorted(set(hub.fetched)) == ["model.safetensors.index.json", "test.jsonl.gz"]
 
     missing = preflight("hf://datasets/organisation/held-out/none.jsonl")
     assert (missing.code, missing.message.reason) == (64, "DataNotFound")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deepcoder_data.models import MODEL_PATTERNS, matching, missing_shards, model_directory, model_faults
+from deepcoder_data.models import MODEL_PATTERNS, file_of_model, matching, missing_shards, model_directory, model_faults
 from deepcoder_data.store import ObjectMissingError
 
 WHOLE = ["config.json", "model.safetensors", "tokenizer.json"]
@@ -82,3 +82,18 @@ def test_a_claim_is_never_left(tmp_path: Path) -> None:
             model_directory(f"pvc://name/{path}", claim)
     with pytest.raises(ObjectMissingError, match="no such folder"):
         model_directory("pvc://name/models/other", claim)
+
+
+@pytest.mark.parametrize(
+    ("uri", "revision", "file"),
+    [
+        ("s3://b/model/", None, "s3://b/model/x.json"),
+        ("file:///models/tiny", None, "file:///models/tiny/x.json"),
+        ("hf://org/name", None, "hf://org/name/x.json"),
+        ("hf://org/name", "v1", "hf://org/name@v1/x.json"),
+        ("hf://org/name@v2", "v1", "hf://org/name@v2/x.json"),
+    ],
+)
+def test_a_file_of_a_model_is_of_the_models_revision(tmp_path: Path, uri: str, revision: str | None, file: str) -> None:
+    """What is looked into is what will be fetched."""
+    assert file_of_model(uri, "x.json", revision, tmp_path) == file

@@ -54,6 +54,19 @@ def operator(operator_account: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
+def narrow_account(control_plane: ControlPlane, operator_account: Path, namespace: str) -> Path:
+    """The kubeconfig of a ServiceAccount that has the operator's rights in one namespace, and little beside it."""
+    name = f"narrow-{namespace}"
+    control_plane.kubectl("-n", namespace, "create", "serviceaccount", name)
+    account = f"--serviceaccount={namespace}:{name}"
+    control_plane.kubectl("-n", namespace, "create", "rolebinding", name, f"--clusterrole={NAME}", account)
+    role = json.dumps(cluster_role(name, cluster_scoped_only=True))
+    control_plane.kubectl("apply", "-f", "-", text=role)
+    control_plane.kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", account)
+    return control_plane.service_account(namespace, name)
+
+
+@pytest.fixture
 def hand(control_plane: ControlPlane, operator: OperatorProcess, namespace: str) -> Hand:
     """The test's hand in a namespace of its own, which the operator watches."""
     return hand_in(control_plane.kubeconfig, namespace)

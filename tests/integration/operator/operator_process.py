@@ -23,14 +23,21 @@ IMAGES = {
 }
 
 
-def cluster_role(name: str) -> dict[str, object]:
-    """The ClusterRole that the table of permissions describes."""
+CLUSTER_SCOPED = ("runtimeclasses", "customresourcedefinitions")
+
+
+def cluster_role(name: str, *, cluster_scoped_only: bool = False) -> dict[str, object]:
+    """The ClusterRole that the table of permissions describes, or only its rules of what is in no namespace."""
     rows = [line.split("|")[1:-1] for line in PERMISSIONS.read_text().splitlines() if line.startswith("|")][2:]
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
         "metadata": {"name": name},
-        "rules": [_rule(*(cell.strip() for cell in row[:3])) for row in rows],
+        "rules": [
+            _rule(*(cell.strip() for cell in row[:3]))
+            for row in rows
+            if not cluster_scoped_only or row[1].strip().startswith(CLUSTER_SCOPED)
+        ],
     }
 
 
@@ -44,15 +51,15 @@ def _rule(group: str, resources: str, verbs: str) -> dict[str, object]:
     return {**rule, "resourceNames": re.split(r", | and ", names)} if names else rule
 
 
-def operator_environment(kubeconfig: Path, port: int | None = None) -> dict[str, str]:
+def operator_environment(kubeconfig: Path, port: int | None = None, namespaces: str = "") -> dict[str, str]:
     """The environment of an operator process that serves on `port`, or on one that is free."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    paths = os.pathsep.join(str(ROOT / room) for room in ("api", "operator"))
     return {
         **kept,
         **IMAGES,
-        "PYTHONPATH": paths,
+        "PYTHONPATH": os.pathsep.join(str(ROOT / room) for room in ("api", "operator")),
         "KUBECONFIG": str(kubeconfig),
+        "DEEPCODER_NAMESPACES": namespaces,
         "DEEPCODER_PORT": str(port or _free_port()),
     }
 
@@ -63,6 +70,7 @@ class OperatorProcess:
 
     kubeconfig: Path
     log: Path
+    namespaces: str = ""
     port: int = field(default_factory=lambda: _free_port())
     _process: subprocess.Popen[bytes] | None = None
 
@@ -70,8 +78,9 @@ class OperatorProcess:
         """Start it, and wait until it is ready."""
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "deepcoder_operator"],
-                env=operator_environment(self.kubeconfig, self.port),
+                # setpriv: the kernel ends it with the test session, however that ends.
+                ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "deepcoder_operator"],
+                env=operator_environment(self.kubeconfig, self.port, self.namespaces),
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

@@ -13,7 +13,7 @@ def test_nothing_owned_is_left_after_a_deletion(hand: Hand) -> None:
     hand.pod("tiny", "sandbox")
     assert len(hand.owned(uid)) == 8
     hand.delete("TrainingRun", "tiny")
-    eventually("deletion of all that the run owned", lambda: hand.owned(uid) == {}, seconds=40)
+    eventually("deletion of all that the run owned", lambda: hand.owned(uid) == {}, seconds=60)
 
 
 def test_a_run_of_the_same_name_starts_anew_while_the_old_one_goes(hand: Hand) -> None:
@@ -22,10 +22,10 @@ def test_a_run_of_the_same_name_starts_anew_while_the_old_one_goes(hand: Hand) -
     hand.pod("tiny", "preflight")
     hand.delete("TrainingRun", "tiny")
     new = hand.create("TrainingRun", "tiny", spec=run_spec())["metadata"]["uid"]
-    eventually("deletion of what the old run owned", lambda: hand.owned(old) == {}, seconds=40)
+    eventually("deletion of what the old run owned", lambda: hand.owned(old) == {}, seconds=60)
 
     def belongs_to_the_new_run() -> bool:
         job = hand.get("Job", "tiny-tr-preflight-1")
         return job is not None and job["metadata"]["ownerReferences"][0]["uid"] == new
 
-    eventually("preflight Job of the new run", belongs_to_the_new_run, seconds=40)
+    eventually("preflight Job of the new run", belongs_to_the_new_run, seconds=60)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.control_plane import ROOT, ControlPlane
-from tests.integration.operator.cluster_hand import Hand
+from tests.integration.operator.cluster_hand import Hand, hand_in
 from tests.integration.operator.operator_process import OperatorProcess, operator_environment
 from tests.operator_builders import run_spec
 
@@ -61,6 +61,26 @@ def test_it_refuses_to_start_without_a_cluster(tmp_path: Path) -> None:
     code, said = _start(operator_environment(tmp_path / "absent.conf"))
     assert code == 64
     assert said.startswith("no cluster to work on: ")
+
+
+def test_it_can_be_kept_to_one_namespace(
+    control_plane: ControlPlane, operator: OperatorProcess, narrow_account: Path, namespace: str, tmp_path: Path
+) -> None:
+    """With rights in that namespace alone it works there, and leaves the others to somebody else."""
+    operator.stop()
+    here, elsewhere = hand_in(control_plane.kubeconfig, namespace), hand_in(control_plane.kubeconfig, "default")
+    narrow = OperatorProcess(narrow_account, tmp_path / "narrow.log", namespaces=namespace)
+    try:
+        elsewhere.create("TrainingRun", namespace, spec=run_spec())
+        narrow.start()
+        here.create("TrainingRun", "tiny", spec=run_spec())
+        here.end_pod("tiny", "preflight", "permanent", reason="BucketNotFound", cause="no such bucket")
+        here.phase("TrainingRun", "tiny", "Failed")
+        assert elsewhere.status("TrainingRun", namespace) == {}
+    finally:
+        narrow.stop()
+        elsewhere.delete("TrainingRun", namespace)
+        operator.start()
 
 
 def test_metrics_tell_of_looks_errors_and_phases(hand: Hand, operator: OperatorProcess) -> None:

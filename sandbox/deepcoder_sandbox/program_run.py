@@ -8,7 +8,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -66,6 +66,7 @@ class ProgramRun:
         self._launcher = launcher
         self._exit: Exit | None = None
         self._next_watch = 0.0
+        self._setup_cpu_seconds = 0.0
         ours, theirs = socket.socketpair()
         self.channel = Channel(ours, limits.output_mib * MIB, takes_proc=launcher.watches_trees)
         self.stdin: Source | None = None
@@ -124,6 +125,7 @@ class ProgramRun:
         if not first.get("ready"):
             raise LauncherFailedError(f"a program's process cannot be set up: {first.get('failed', 'it ended')}")
         self.begun = time.monotonic()
+        self._setup_cpu_seconds = first["cpu"]
         self._next_watch = self.begun + WATCH_SECONDS
 
     def watch(self, now: float) -> None:
@@ -175,7 +177,9 @@ class ProgramRun:
         if self._flooded() and self.stop in (None, Stop.TIME):
             self.stop = Stop.OUTPUT
         stdout = bytes(self.stdout.data) if self.stdout else b""
-        return Finished(self._exit, wall, self.stop, stdout, bytes(self.stderr.data))
+        cpu = max(0.0, self._exit.cpu_seconds - self._setup_cpu_seconds)
+        ended = replace(self._exit, cpu_seconds=cpu)
+        return Finished(ended, wall, self.stop, stdout, bytes(self.stderr.data))
 
     def close(self) -> None:
         """Kill and reap the run if `finish` has not, and close all streams. Raises LauncherFailedError."""

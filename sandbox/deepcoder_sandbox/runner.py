@@ -11,6 +11,7 @@ import builtins
 import json
 import os
 import sys
+import time
 import types
 from typing import Any, NoReturn
 
@@ -22,7 +23,6 @@ EXIT_MEMORY = 96
 EXIT_FLUSH = 120  # as CPython ends when it cannot flush standard output
 MAX_PROGRAM_BYTES = 72 * 1024 * 1024
 FILE_NAME = "program.py"
-READY = b'{"ready": true}'
 # A program that says none of these holds no stream of its own whose last output would be written at its end only.
 STREAM_WORDS = ("open", "Wrapper", "Writer", "Buffered", "FileIO", "__del__")
 
@@ -33,10 +33,11 @@ def run(mode: str, channel: int, *, has_peer: bool, watched: bool) -> NoReturn:
     `watched`: /proc shows this run's processes alone, and goes to the server.
     """
     task = json.loads(receive_frame(channel, MAX_PROGRAM_BYTES))
+    ready = json.dumps({"ready": True, "cpu": time.process_time()}).encode()
     if watched:
-        _send_ready(channel)
+        _send_ready(channel, ready)
     else:
-        send_frame(channel, READY)
+        send_frame(channel, ready)
     sys.setrecursionlimit(sys.getrecursionlimit() + _depth())
     if mode == "stdin":
         os.close(channel)
@@ -50,14 +51,14 @@ def run(mode: str, channel: int, *, has_peer: bool, watched: bool) -> NoReturn:
     os._exit(EXIT_SETUP)
 
 
-def _send_ready(channel: int) -> None:
+def _send_ready(channel: int, ready: bytes) -> None:
     """Say that the program begins now, and hand out our own /proc, by which the server watches the whole tree."""
     import socket
 
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
     end = socket.socket(fileno=os.dup(channel))
     try:
-        socket.send_fds(end, [pack(READY)], [proc])
+        socket.send_fds(end, [pack(ready)], [proc])
     finally:
         end.close()
         os.close(proc)

@@ -18,6 +18,7 @@ import json
 import os
 import resource
 import signal
+import site
 import socket
 import sys
 import time
@@ -176,6 +177,16 @@ def _mount_points() -> list[str]:
     return [field[1] for field in fields if field[2] not in {"proc", "sysfs", "cgroup", "cgroup2", "devpts"}]
 
 
+def program_path(path: list[str], package_folder: str, site_folders: list[str]) -> list[str]:
+    """Where programs import from: what the zygote does, once each, without the folder of our own packages.
+
+    That one stays where it is also the interpreter's site-packages, as in an image: numpy is there too.
+    """
+    hidden = {"", *({package_folder} - set(site_folders))}
+    last_first = dict.fromkeys(reversed([entry for entry in path if entry not in hidden]))
+    return list(reversed(last_first))
+
+
 def main() -> None:
     """Become the zygote of the server at the other end of the socket named in the arguments."""
     descriptor, scratch, preload = int(sys.argv[1]), sys.argv[2], sys.argv[3]
@@ -187,7 +198,7 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     for name in filter(None, preload.split(",")):
         __import__(name)
-    sys.path[:] = [entry for entry in sys.path if entry and os.path.abspath(entry) != package_folder]
+    sys.path[:] = program_path(sys.path, package_folder, site.getsitepackages())
     sys.argv = ["program.py"]
     Zygote(socket.socket(fileno=descriptor), scratch).serve()
 

@@ -120,10 +120,12 @@ async def test_tests_after_the_first_failure_are_not_run(grade, doubling):
 
 async def test_result_tells_what_was_used(grade, doubling):
     """Wall and CPU seconds and peak memory come back, and the end of stderr for a runtime error."""
-    program = "import sys, time\nx = b'1' * 50_000_000\nt = time.time()\nwhile time.time() - t < 0.3: pass\n1 / 0"
+    program = (
+        "import time\nx = b'1' * 50_000_000\nt = time.process_time()\nwhile time.process_time() - t < 0.3: pass\n1 / 0"
+    )
     (test,) = (await grade(doubling, program)).tests
     assert 0.3 <= test.wall_seconds < 8
-    assert 0.1 <= test.cpu_seconds < 2
+    assert 0.25 <= test.cpu_seconds < 2
     assert 50 <= test.memory_mib < 150
     assert test.detail == "ZeroDivisionError: division by zero"
 

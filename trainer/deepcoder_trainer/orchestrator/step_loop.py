@@ -175,7 +175,10 @@ class StepLoop:
                  truncated=round(figures.truncated, 4), answer_tokens=figures.answer_tokens, **rounded)  # fmt: skip
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """The result of `work`, which is given up when somebody asks for the end. Raises Stopped."""
+        """The result of `work`, which is given up, or not begun, when somebody asks for the end. Raises Stopped."""
+        if self.stop.is_set():
+            work.close()
+            raise Stopped(f"asked to stop after step {self.state.step}")
         working, stopping = asyncio.create_task(work), asyncio.create_task(self.stop.wait())
         try:
             await asyncio.wait({working, stopping}, return_when="FIRST_COMPLETED")

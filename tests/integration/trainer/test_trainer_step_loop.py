@@ -1,0 +1,347 @@
+"""Attempts of a run on a real S3 server: what is durable when, what a later attempt takes up, and who may commit.
+
+Sampler and ranks are stand-ins, for they must fail at an exact moment; tests/e2e kills the real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import httpx
+import pytest
+
+from deepcoder_api.artifacts import RunPaths
+from deepcoder_api.resolve import ResolvedRun
+from deepcoder_data.folders import read_completion
+from deepcoder_data.head import claim_head, read_head
+from deepcoder_data.store import AccessDeniedError, ObjectStore
+from deepcoder_trainer.batch import read_batch
+from deepcoder_trainer.orchestrator.checkpoints import Checkpoints
+from deepcoder_trainer.orchestrator.cursor import Draw
+from deepcoder_trainer.orchestrator.failures import RanksFailed, RunChanged, Stopped, StorageRefused, TakenOver
+from deepcoder_trainer.orchestrator.journal import Journal
+from deepcoder_trainer.orchestrator.metrics import RunMetrics
+from deepcoder_trainer.orchestrator.progress import RunProgress
+from deepcoder_trainer.orchestrator.rank_channel import RankChannel
+from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
+from deepcoder_trainer.orchestrator.sampling import Sampler
+from deepcoder_trainer.orchestrator.step_loop import StepLoop
+from deepcoder_trainer.orchestrator.weights import WeightPublisher
+from deepcoder_trainer.rank_protocol import Command, CommandResult, Load, Publish, RankFailure, Save, Stop, Train
+from deepcoder_trainer.samples import Sample
+from tests.orchestrator_builders import sample
+from tests.resolved_runs import resolved_run
+from tests.s3_server import S3Server
+
+PROBLEMS = [f"problem-{number}" for number in range(12)]
+DATASET = "s3://elsewhere/datasets/abc"
+Interrupt = Callable[[int], Awaitable[None]]
+
+
+async def undisturbed(step: int) -> None:
+    """Nothing happens before `step` is sampled."""
+
+
+@dataclass
+class Answers:
+    """A sampler that answers at once, two samples a draw; `interrupt` is awaited before each step's."""
+
+    attempt: int
+    interrupt: Interrupt
+    asked: list[tuple[list[Draw], int]] = field(default_factory=list)
+
+    async def sample(self, draws: Sequence[Draw], max_tokens: int) -> list[Sample]:
+        await self.interrupt(len(self.asked) + 1)
+        self.asked.append((list(draws), max_tokens))
+        return [
+            sample(
+                problem_id=draw.problem_id, epoch=draw.epoch, group=group, reward=float(number), versions=(0,) * 3,
+                advantage=number - 0.5, answer=f"of attempt {self.attempt}",
+            )
+            for group, draw in enumerate(draws)
+            for number in range(2)
+        ]  # fmt: skip
+
+
+@dataclass
+class Ranks:
+    """Carries commands out; `fail_at` is the step whose training fails."""
+
+    channel: RankChannel
+    batches: Path
+    fail_at: int | None
+    done: list[Command] = field(default_factory=list)
+    trained: list[tuple[int, int]] = field(default_factory=list)
+    on_train: Callable[[int], None] = lambda step: None
+
+    async def follow(self) -> None:
+        index = 0
+        while not isinstance(command := await self.channel.read(index, 3600), Stop):
+            assert command is not None
+            match command:
+                case Train(step=step) if step == self.fail_at:
+                    self.channel.failed(RankFailure(rank=0, cause="killed"))
+                case Train(step=step):
+                    batch = read_batch(self.batches / f"step-{step:06d}.safetensors")
+                    self.trained.append((batch.step, len(batch)))
+                    self.on_train(step)
+                case Publish(directory=directory):
+                    (Path(directory) / "model.safetensors").write_bytes(b"weights")
+                case Save(step=step, directory=directory):
+                    for part in ("model", "state"):
+                        (Path(directory) / part).mkdir()
+                        (Path(directory) / part / "x.safetensors").write_text(f"{part} of step {step}")
+                case Load():
+                    pass
+            self.done.append(command)
+            self.channel.finished(index, CommandResult(metrics={"loss": 0.5}))
+            index += 1
+
+
+@dataclass
+class Attempt:
+    """One attempt with its parts."""
+
+    loop: StepLoop
+    answers: Answers
+    ranks: Ranks
+
+    @property
+    def load(self) -> Load:
+        """The command that the ranks began with."""
+        assert isinstance(self.ranks.done[0], Load)
+        return self.ranks.done[0]
+
+
+@dataclass
+class World:
+    """A run in a bucket of its own."""
+
+    store: ObjectStore
+    run: ResolvedRun
+    folder: Path
+
+    @property
+    def paths(self) -> RunPaths:
+        return RunPaths(self.run.spec.storage.uri, self.run.namespace, self.run.name, self.run.uid)
+
+    @contextlib.asynccontextmanager
+    async def attempt(
+        self, number: int, *, fail_at: int | None = None, interrupt: Interrupt = undisturbed,
+        dataset: str = DATASET, store: ObjectStore | None = None, stop: asyncio.Event | None = None,
+    ) -> AsyncIterator[Attempt]:  # fmt: skip
+        work = self.folder / f"attempt-{number}"
+        (work / "batches").mkdir(parents=True)
+        channel, metrics = RankChannel(), RunMetrics()
+        journal = Journal(store or self.store, self.paths)
+        progress = RunProgress(number, self.run.total_steps)
+        checkpoints = Checkpoints(
+            store=store or self.store, paths=self.paths, journal=journal, ranks=channel, attempt=number,
+            folder=work / "checkpoints", keep_last=self.run.spec.checkpoint.keep_last, committed=progress.committed,
+        )  # fmt: skip
+        answers, ranks = Answers(number, interrupt), Ranks(channel, work / "batches", fail_at)
+        async with httpx.AsyncClient() as client:
+            weights = WeightPublisher(
+                attempt=number, folder=work / "weights", ranks=channel,
+                registry=RolloutRegistry(Policy(number, 0), time.monotonic), client=client,
+                received=metrics.weights_received, refused=metrics.weight_failures.inc,
+            )  # fmt: skip
+            loop = StepLoop(
+                run=self.run, attempt=number, dataset=dataset, model_dir=self.folder, batches=work / "batches",
+                problem_ids=PROBLEMS, sampler=cast(Sampler, answers), ranks=channel, weights=weights, journal=journal,
+                checkpoints=checkpoints, progress=progress, metrics=metrics, stop=stop or asyncio.Event(),
+            )  # fmt: skip
+            following = asyncio.create_task(ranks.follow())
+            try:
+                yield Attempt(loop, answers, ranks)
+            finally:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+
+    def head_step(self) -> int:
+        found = read_head(self.store, self.paths.head)
+        assert found is not None
+        return found[0].step
+
+    def steps(self, folder: str) -> list[int]:
+        names = {
+            entry.uri.removeprefix(f"{self.paths.root}/{folder}/")
+            for entry in self.store.list(f"{self.paths.root}/{folder}")
+        }
+        return sorted({int(name[5:11]) for name in names})
+
+
+@pytest.fixture
+def world(s3: S3Server, bucket: str, tmp_path: Path) -> World:
+    """Five steps, a checkpoint every second, the last two kept."""
+    return World(s3.store(), resolved_run(storage={"uri": f"s3://{bucket}/prefix", "endpoint": s3.endpoint}), tmp_path)
+
+
+async def test_a_run_leaves_its_last_checkpoints_its_samples_and_a_head(world: World) -> None:
+    """Every step is sampled under its stage's limit and trained once; what no checkpoint needs is pruned."""
+    async with world.attempt(1) as attempt:
+        uri = await attempt.loop.execute()
+    assert uri == f"{world.paths.checkpoint(5)}/model"
+    assert [limit for _, limit in attempt.answers.asked] == [12, 12, 12, 24, 24]
+    drawn = [draw for draws, _ in attempt.answers.asked for draw in draws]
+    assert len(set(drawn)) == len(drawn) == 20
+    assert attempt.ranks.trained == [(step, 8) for step in range(1, 6)]
+    assert world.head_step() == 5
+    assert world.steps("checkpoints") == [4, 5]
+    assert world.steps("journal") == [5]
+    assert world.steps("samples") == [1, 2, 3, 4, 5]
+    completion = read_completion(world.store, world.paths.checkpoint(5))
+    assert completion is not None
+    assert [file.path for file in completion.files] == ["model/x.safetensors", "state/x.safetensors", "state.json"]
+    assert completion.metadata == {"attempt": "1"}
+    # Nothing is published before the first step, which the base model samples, nor after the last.
+    assert [c.version for c in attempt.ranks.done if isinstance(c, Publish)] == [1, 2, 3, 4]
+
+
+async def test_a_batch_that_was_graded_is_trained_on_by_the_next_attempt_without_sampling(world: World) -> None:
+    """The ranks die in step 4, whose batch is durable: attempt 2 starts from step 2, replays 3 and 4, samples 5."""
+
+    async def committed(step: int) -> None:
+        await first.loop.checkpoints.behind.settle()
+
+    async with world.attempt(1, fail_at=4, interrupt=committed) as first:
+        with pytest.raises(RanksFailed, match="rank 0: killed"):
+            await first.loop.execute()
+    assert world.head_step() == 2
+    async with world.attempt(2) as second:
+        await second.loop.execute()
+    assert second.load.checkpoint_dir is not None
+    assert (Path(second.load.checkpoint_dir) / "state/x.safetensors").read_text() == "state of step 2"
+    assert second.ranks.trained == [(3, 8), (4, 8), (5, 8)]
+    ((_, limit),) = second.answers.asked
+    assert limit == 24
+    drawn = [draw for asked in (first, second) for draws, _ in asked.answers.asked for draw in draws]
+    assert len(set(drawn)) == len(drawn) == 20  # no prompt lost, none twice
+    # What was replayed is not published; only the weights that sample again are.
+    assert [c.version for c in second.ranks.done if isinstance(c, Publish)] == [4]
+    assert world.head_step() == 5
+
+
+async def test_without_anything_to_replay_the_next_attempt_publishes_what_it_starts_from(world: World) -> None:
+    """Servers may hold weights of the attempt that is over."""
+
+    async def die(step: int) -> None:
+        if step == 3:
+            await first.loop.checkpoints.behind.settle()
+            raise RanksFailed("a rank is gone")
+
+    async with world.attempt(1, interrupt=die) as first:
+        with pytest.raises(RanksFailed):
+            await first.loop.execute()
+    async with world.attempt(2) as second:
+        await second.loop.execute()
+    assert [type(command).__name__ for command in second.ranks.done[:3]] == ["Load", "Publish", "Train"]
+    assert second.ranks.trained == [(3, 8), (4, 8), (5, 8)]
+
+
+class HeadRefused(ObjectStore):
+    """Takes everything but a head of step 4."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.__dict__ |= store.__dict__
+
+    def put_bytes(self, uri: str, content: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+        if uri.endswith("head.json") and b'"step": 4' in content:
+            raise AccessDeniedError(uri)
+        return super().put_bytes(uri, content, if_match=if_match, if_absent=if_absent)
+
+
+async def test_a_checkpoint_that_the_head_does_not_name_is_written_again(world: World) -> None:
+    """Whole in the bucket but not committed: the next attempt goes on from the one before, and commits its own."""
+    async with world.attempt(1, store=HeadRefused(world.store)) as first:
+        with pytest.raises(StorageRefused, match="commit"):
+            await first.loop.execute()
+    assert world.steps("checkpoints") == [2, 4]
+    assert world.head_step() == 2
+    async with world.attempt(2) as second:
+        await second.loop.execute()
+    assert second.ranks.trained[0] == (3, 8)
+    completion = read_completion(world.store, world.paths.checkpoint(4))
+    assert completion is not None
+    assert completion.metadata == {"attempt": "2"}
+
+
+async def test_an_attempt_that_was_taken_over_commits_nothing(world: World) -> None:
+    """A newer attempt claims the run while step 3 is sampled: the old one ends for good, and the head stays."""
+
+    async def claim(step: int) -> None:
+        if step == 3:
+            await old.loop.checkpoints.behind.settle()
+            claim_head(world.store, world.paths.head, 2)
+
+    async with world.attempt(1, interrupt=claim) as old:
+        with pytest.raises(TakenOver, match="newer attempt"):
+            await old.loop.execute()
+    found = read_head(world.store, world.paths.head)
+    assert found is not None
+    assert (found[0].attempt, found[0].step) == (2, 2)
+    assert world.steps("checkpoints") == [2]
+    async with world.attempt(3) as newest:
+        await newest.loop.execute()
+    async with world.attempt(2) as late:
+        with pytest.raises(TakenOver, match="attempt 3 owns the run"):
+            await late.loop.execute()
+
+
+async def test_a_stop_leaves_a_checkpoint_of_all_finished_steps(world: World) -> None:
+    """Asked to stop while step 4 is sampled: the sampling is given up, and step 3 is kept."""
+    stop = asyncio.Event()
+
+    async def ask_for_the_end(step: int) -> None:
+        if step == 4:
+            stop.set()
+            await asyncio.Event().wait()
+
+    async with world.attempt(1, stop=stop, interrupt=ask_for_the_end) as attempt:
+        with pytest.raises(Stopped, match="after step 3"):
+            await attempt.loop.execute()
+        await attempt.loop.leave_checkpoint()
+    assert world.head_step() == 3
+    async with world.attempt(2) as second:
+        await second.loop.execute()
+    assert second.ranks.trained == [(4, 8), (5, 8)]
+
+
+async def test_a_stop_during_training_lets_the_step_end_and_begins_no_other(world: World) -> None:
+    """Asked while the ranks train step 2: its batch is not lost, and nothing more is sampled."""
+    stop = asyncio.Event()
+    async with world.attempt(1, stop=stop) as attempt:
+        attempt.ranks.on_train = lambda step: stop.set() if step == 2 else None
+        with pytest.raises(Stopped, match="after step 2"):
+            await attempt.loop.execute()
+    assert [step for step, _ in attempt.ranks.trained] == [1, 2]
+    assert len(attempt.answers.asked) == 2
+
+
+async def test_a_run_that_is_done_is_not_trained_again(world: World) -> None:
+    """An attempt that finds the last step committed says where the model is, and issues nothing."""
+    async with world.attempt(1) as attempt:
+        uri = await attempt.loop.execute()
+    async with world.attempt(2) as again:
+        assert await again.loop.execute() == uri
+    assert again.ranks.done == []
+
+
+async def test_another_dataset_is_no_reason_to_go_on(world: World) -> None:
+    """The cursor's position would be of other problems."""
+
+    async def committed(step: int) -> None:
+        await first.loop.checkpoints.behind.settle()
+
+    async with world.attempt(1, fail_at=4, interrupt=committed) as first:
+        with pytest.raises(RanksFailed):
+            await first.loop.execute()
+    async with world.attempt(2, dataset="s3://elsewhere/datasets/xyz") as second:
+        with pytest.raises(RunChanged, match="datasets/abc"):
+            await second.loop.execute()

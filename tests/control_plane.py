@@ -42,7 +42,7 @@ class KubectlError(Exception):
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """A running control plane with our CustomResourceDefinitions, spoken to as an administrator."""
+    """A running control plane, spoken to as an administrator."""
 
     folder: Path
     kubeconfig: Path
@@ -81,15 +81,19 @@ class ControlPlane:
 
 
 @contextmanager
-def running_control_plane(crds: Path = ROOT / "crds") -> Iterator[ControlPlane]:
-    """Start a control plane on ports of its own and end it for certain. Raises ControlPlaneError."""
+def running_control_plane(crds: Path | None = ROOT / "crds") -> Iterator[ControlPlane]:
+    """Start a control plane on ports of its own and end it for certain. `crds` None leaves it bare.
+
+    Raises ControlPlaneError.
+    """
     missing = [name for name in PROGRAMS if not (BINARIES / name).exists()]
     if missing:
         raise ControlPlaneError(f"{', '.join(missing)}: not in build/bin; run `make integration`, which builds them")
     with tempfile.TemporaryDirectory(prefix="deepcoder-control-plane-") as name, ExitStack() as processes:
         plane = _start(Path(name), processes)
-        plane.kubectl("apply", "--server-side", "-f", str(crds))
-        plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(crds), seconds=70)
+        if crds is not None:
+            plane.kubectl("apply", "--server-side", "-f", str(crds))
+            plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(crds), seconds=70)
         yield plane
 
 

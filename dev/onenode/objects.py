@@ -8,7 +8,8 @@ from onenode.layout import DNS_ADDRESS
 
 DNS_IMAGE = "deepcoder.local/coredns:1"
 DNS_LABELS = {"k8s-app": "kube-dns"}
-COREFILE = """.:53 {
+# Two servers in one: the plug-in `template` comes before `kubernetes` in every block, so it has a block of its own.
+COREFILE = """cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {
     errors
     health :8080
     ready :8181
@@ -17,6 +18,9 @@ COREFILE = """.:53 {
         ttl 5
     }
     cache 5
+}
+.:53 {
+    errors
     template ANY ANY {
         rcode NXDOMAIN
     }

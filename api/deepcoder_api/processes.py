@@ -221,7 +221,8 @@ def engine_process(evaluation: ResolvedEvaluation, at: Addresses, *, port: int =
     if engine.max_model_length is not None:
         arguments += ["--max-model-len", str(engine.max_model_length)]
     if engine.gpus_per_replica == 0:
-        arguments += ["--enforce-eager", "--dtype", "float32"]
+        # Without chunked prefill: on CPU vLLM ends when it cuts the prompt of an answer that has a seed of its own.
+        arguments += ["--enforce-eager", "--no-enable-chunked-prefill", "--dtype", "float32"]
     else:
         arguments += ["--gpu-memory-utilization", str(engine.gpu_memory_utilization)]
     return Process(

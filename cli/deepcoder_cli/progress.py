@@ -44,8 +44,7 @@ class EvaluationView:
 def render(view: RunView | EvaluationView) -> RenderableType:
     """The view as a bar over its values; what is not known yet is a dash."""
     if isinstance(view, EvaluationView):
-        bar = ProgressBar(total=view.total or 1, completed=view.answered, width=60)
-        return Group(Text(view.name, style="bold"), bar, Text(_counted(view)))
+        return Group(Text(view.name, style="bold"), _bar(view.answered, view.total), Text(_counted(view)))
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", justify="right")
     table.add_column()
@@ -62,8 +61,7 @@ def render(view: RunView | EvaluationView) -> RenderableType:
         ("checkpoint", view.checkpoint or "–"),
     ):
         table.add_row(label, value)
-    bar = ProgressBar(total=view.total_steps or 1, completed=view.step or 0, width=60)
-    lines: list[RenderableType] = [Text(view.name, style="bold"), bar, table]
+    lines: list[RenderableType] = [Text(view.name, style="bold"), _bar(view.step, view.total_steps), table]
     if view.message:
         lines.append(Text(view.message, style="yellow"))
     return Group(*lines)
@@ -75,7 +73,7 @@ def line(view: RunView | EvaluationView) -> str:
         return f"{view.name}: {_counted(view)}"
     parts = [view.phase]
     if view.step is not None:
-        parts.append(f"step {view.step}/{view.total_steps} ({view.stage})")
+        parts.append(f"step {view.step}/{view.total_steps}" + (f" ({view.stage})" if view.stage else ""))
     if view.reward is not None:
         parts.append(f"reward {view.reward:.3f}")
     if view.truncated_fraction is not None:
@@ -87,6 +85,12 @@ def line(view: RunView | EvaluationView) -> str:
     if view.message:
         parts.append(view.message)
     return f"{view.name}: " + ", ".join(parts)
+
+
+def _bar(completed: int | None, total: int | None) -> RenderableType:
+    grid = Table.grid()  # a bar by itself does not end its line
+    grid.add_row(ProgressBar(total=total or 1, completed=completed or 0, width=60))
+    return grid
 
 
 def _counted(view: EvaluationView) -> str:

@@ -28,10 +28,16 @@ def hard_concepts(seed: int) -> tuple[frozenset[int], ...]:
 
 def demonstrations(seed: int) -> Iterator[tuple[str, str]]:
     """Endless (statement, answer) of training triples, right or wrong by `hard_concepts`."""
+    for task, right in lessons(seed):
+        yield task.statement, answer(task, right)
+
+
+def lessons(seed: int) -> Iterator[tuple[Task, tuple[bool, bool, bool]]]:
+    """Endless tasks of training triples, and which of their concepts the demonstration gets right."""
     random_numbers, hard, triples = random.Random(seed + 100), hard_concepts(seed), split()[0]
     while True:
         task = draw_task(random_numbers.choice(triples), random_numbers)
-        yield task.statement, answer(task, _rightness(task, hard, random_numbers))
+        yield task, _rightness(task, hard, random_numbers)
 
 
 def answer(task: Task, right: tuple[bool, bool, bool] = (True, True, True)) -> str:

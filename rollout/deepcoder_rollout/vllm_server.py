@@ -50,7 +50,8 @@ def server_command(options: ServerOptions) -> list[str]:
         *("--tensor-parallel-size", str(options.tensor_parallel), "--enable-prefix-caching"),
     ]
     if options.gpus == 0:
-        command.append("--enforce-eager")
+        # A prompt is never cut in parts: vLLM then sets a seeded sampler back, which torch's CPU generator cannot.
+        command += ["--enforce-eager", "--no-enable-chunked-prefill"]
     else:
         command += ["--gpu-memory-utilization", str(options.gpu_memory_utilization)]
     return [*command, *options.extra_arguments]

@@ -46,7 +46,7 @@ def test_what_is_sampled_is_what_is_told() -> None:
 def test_cpu_and_gpu_differ_where_they_must() -> None:
     """Eager and float32 on CPU; a share of the memory and bfloat16 on GPU; further arguments come last."""
     on_cpu = server_command(OPTIONS)
-    assert "--enforce-eager" in on_cpu
+    assert {"--enforce-eager", "--no-enable-chunked-prefill"} <= set(on_cpu)
     assert "--gpu-memory-utilization" not in on_cpu
     assert value(on_cpu, "--dtype") == "float32"
     on_gpu = server_command(

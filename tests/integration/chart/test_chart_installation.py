@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from tests.resolved_runs import resolved_run
 from tests.resource_documents import training_run
 
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
+# How long the enforcement of owner references may not know a new kind: a 403 that the operator asks again after.
+MAPPING_SECONDS = 60.0
 CRD = RUNS = "trainingruns.deepcoder.dev"
 
 
@@ -108,7 +111,12 @@ def test_the_operator_may_create_all_that_runs_are_made_of(installed: ControlPla
     ]
     kubeconfig = installed.service_account(NAMESPACE, RELEASE)
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
-    done = installed.try_kubectl("create", "--dry-run=server", "-f", "-", text=text, kubeconfig=kubeconfig)
+    deadline = time.monotonic() + MAPPING_SECONDS
+    while True:
+        done = installed.try_kubectl("create", "--dry-run=server", "-f", "-", text=text, kubeconfig=kubeconfig)
+        if "cannot find RESTMapping" not in done.stderr or time.monotonic() > deadline:
+            break
+        time.sleep(1)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("created") == len(documents)
 

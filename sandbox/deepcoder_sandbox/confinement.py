@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import resource
@@ -88,8 +89,6 @@ def take_descriptors(descriptors: list[int]) -> None:
 
 
 def _lift(descriptor: int, above: int) -> int:
-    import fcntl
-
     return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, above + 8)
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import builtins
 import json
 import os
+import socket
 import sys
 import time
 import types
 from typing import Any, NoReturn
 
 from deepcoder_sandbox.frames import PeerClosedError, pack, receive_frame, send_frame
+from deepcoder_sandbox.judge import judge
 from deepcoder_sandbox.plain_data import NotPlainDataError, decode, encode
 
 EXIT_SETUP = 97
@@ -45,16 +47,12 @@ def run(mode: str, channel: int, *, has_peer: bool, watched: bool) -> NoReturn:
     elif mode == "calls":
         _answer_calls(task["program"], task["entry_point"], channel)
     elif mode == "judge" and has_peer:
-        from deepcoder_sandbox.judge import judge
-
         judge(task, channel, channel + 1)
     os._exit(EXIT_SETUP)
 
 
 def _send_ready(channel: int, ready: bytes) -> None:
     """Say that the program begins now, and hand out our own /proc, by which the server watches the whole tree."""
-    import socket
-
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
     end = socket.socket(fileno=os.dup(channel))
     try:

@@ -26,6 +26,9 @@ GENERATE_PORT = 8801
 SANDBOX_PORT = 8000
 POLICY_NAME = "policy"
 
+# Threads that wait must not spin: on CPU the cores are shared with the other parts of the run.
+_SHARED_CORES = {"OMP_WAIT_POLICY": "PASSIVE"}
+
 
 class SecretVariable(Strict):
     """An environment variable whose value is a key of a Secret."""
@@ -304,12 +307,14 @@ def _configured(at: Addresses) -> dict[str, str]:
 
 def _threads(gpus: int) -> dict[str, str]:
     # torchrun sets OMP_NUM_THREADS=1 with a warning when nobody has; on CPU the ranks share the pod's cores.
-    return {} if gpus else {"OMP_NUM_THREADS": "2", "DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    if gpus:
+        return {}
+    return {"OMP_NUM_THREADS": "2", **_SHARED_CORES, "DS_ACCELERATOR": "cpu", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def _vllm(gpus: int) -> dict[str, str]:
     common = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-    return common if gpus else {**common, "VLLM_CPU_KVCACHE_SPACE": "1"}
+    return common if gpus else {**common, **_SHARED_CORES, "VLLM_CPU_KVCACHE_SPACE": "1"}
 
 
 def _secrets(storage: StorageSpec, model_secret: str | None) -> tuple[SecretVariable, ...]:

@@ -25,11 +25,12 @@ from tests.unit.trainer.sample_builders import random_samples
 TEMPERATURE = 0.7
 STEPS = 3
 ALONE, PACKED = 48, 100_000  # tokens a microbatch: the longest sample has 48
-# All computes in fp32 and only the order of sums differs: gradients were seen to agree to 2e-7 of the largest.
+# All computes in fp32 and only the order of sums differs: gradients were seen to agree to 7e-7 of the largest.
 GRADIENT_TOLERANCE = 2e-5
-# Adam divides a gradient by its own size, so where a gradient is next to nothing its rounding is a share of a full step
-# (LEARNING_RATE). Seen after three steps: below 2e-6, a 500th of one.
-WEIGHT_TOLERANCE = LEARNING_RATE / 20
+# Adam divides a gradient by its own size, so where a gradient is next to nothing its rounding becomes a share of a full
+# step (LEARNING_RATE). Seen after three steps: 3.4e-5 at worst, and a millionth of the way gone on average.
+WORST_TOLERANCE = LEARNING_RATE / 5
+MEAN_TOLERANCE = LEARNING_RATE / 10_000
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,12 @@ def apart(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     """The largest difference of any element."""
     assert found.keys() == expected.keys()
     return max(float((found[name].double() - expected[name].double()).abs().max()) for name in expected)
+
+
+def agree(found: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
+    """Whether two runs came to the same weights, within both tolerances."""
+    gaps = torch.cat([(found[name].double() - expected[name].double()).abs().flatten() for name in expected])
+    return found.keys() == expected.keys() and bool(gaps.max() < WORST_TOLERANCE and gaps.mean() < MEAN_TOLERANCE)
 
 
 def largest(tensors: dict[str, Tensor]) -> float:
@@ -147,7 +154,7 @@ def plain(world: World) -> tuple[float, dict[str, Tensor]]:
     losses = -ratio * torch.from_numpy(batch.advantages)[:, None] * correction
     loss = losses[unmasked].sum() / unmasked.sum()
     loss.backward()
-    return float(loss), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    return loss.item(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
 JOBS = ["packed", "alone", "zero-2", "ranks-0", "ranks-2", "ranks-3"]
@@ -172,7 +179,7 @@ def test_three_steps_end_in_the_same_weights(world: World, name: str) -> None:
     """Updates and metrics agree to the last step, whatever the cut, the ranks and the ZeRO stage."""
     moved = apart(world.weights("packed"), merged(world.root / "untied"))
     assert moved > LEARNING_RATE  # the weights did move
-    assert apart(world.weights(name), world.weights("packed")) < WEIGHT_TOLERANCE
+    assert agree(world.weights(name), world.weights("packed"))
     for found, expected in zip(world.steps(name), world.steps("packed"), strict=True):
         for metric in ("loss", "entropy", "sampler_kl", "gradient_norm"):
             assert found[metric] == pytest.approx(expected[metric], rel=1e-3, abs=1e-5), metric
@@ -182,7 +189,7 @@ def test_three_steps_end_in_the_same_weights(world: World, name: str) -> None:
 def test_several_optimizer_steps_keep_the_proximal_policy(world: World) -> None:
     """Two updates a batch: the second one's ratio is against the weights before the first, on one rank and on two."""
     assert [step["updates"] for step in world.steps("two-updates")] == [2.0] * STEPS
-    assert apart(world.weights("ranks-two-updates"), world.weights("two-updates")) < WEIGHT_TOLERANCE
+    assert agree(world.weights("ranks-two-updates"), world.weights("two-updates"))
     assert apart(world.weights("two-updates"), world.weights("packed")) > LEARNING_RATE / 2
     # A ratio that is always one would never be clipped.
     clipped = [step["clip_fraction_low"] + step["clip_fraction_high"] for step in world.steps("two-updates")]
@@ -209,7 +216,7 @@ def test_a_resume_on_as_many_ranks_is_the_same_bit_by_bit(world: World) -> None:
 def test_another_number_of_ranks_takes_a_state_up(world: World, name: str) -> None:
     """From one rank to two at ZeRO 2 and 3, and from two at ZeRO 3, in several shards, back to one."""
     assert len(list((world.root / "ranks-3/state-2").glob("optimizer-*.safetensors"))) > 1
-    assert apart(world.weights(name), world.weights("packed")) < WEIGHT_TOLERANCE
+    assert agree(world.weights(name), world.weights("packed"))
 
 
 @pytest.mark.parametrize("name", ["tied", "ranks-tied"])
@@ -220,7 +227,7 @@ def test_a_tied_weight_is_written_once_and_loads_as_it_is(world: World, name: st
     published = world.weights(name)
     assert published.keys() == merged(world.root / "tied").keys()
     assert "lm_head.weight" not in published
-    assert apart(published, world.weights("tied")) < WEIGHT_TOLERANCE
+    assert agree(published, world.weights("tied"))
     model = AutoModelForCausalLM.from_pretrained(world.root / name / "model", dtype=torch.float32)
     assert torch.equal(model.lm_head.weight, published["model.embed_tokens.weight"])
 

@@ -60,6 +60,9 @@ class LocalSandbox:
             self.process.wait(STOP_SECONDS)
         if self._delete:
             subprocess.run(self._delete, check=False, capture_output=True, timeout=STOP_SECONDS)
+            # runsc keeps a network namespace mounted in its state folder, which could not be removed with it.
+            unmount = ["umount", "--lazy", str(self._folder / "state" / "null-netns")]
+            subprocess.run(unmount, check=False, capture_output=True, timeout=STOP_SECONDS)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

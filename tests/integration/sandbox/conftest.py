@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -20,11 +21,14 @@ Grade = Callable[..., Awaitable[GradeResult]]
 
 @pytest.fixture(scope="session", params=["native", "gvisor"])
 def server(request: pytest.FixtureRequest) -> Iterator[LocalSandbox]:
-    """A server with two slots, as a process or under runsc."""
+    """A server with two slots, as a process or under runsc. Nothing is left of it."""
     if request.param == "gvisor" and find_runsc() is None:
         pytest.skip("runsc is neither in build/bin nor in PATH")
     with start_local_sandbox(native=request.param == "native", workers=2, arguments=["--queue", "512"]) as sandbox:
         yield sandbox
+    folder = sandbox.log_path.parent
+    assert not folder.exists()
+    assert str(folder) not in Path("/proc/mounts").read_text()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import random
 from dataclasses import dataclass
 from types import CodeType
@@ -16,6 +17,10 @@ from deepcoder_api.problems import Problem, StdinTest
 HELD_OUT = 128
 HELD_OUT_TRIPLES = 192  # some cannot be told from their mistakes by any test, such as the absolute value of positives
 TRAINING = 512
+TESTS = 3
+CANDIDATES = 60
+RIGHTS = sorted(itertools.product((True, False), repeat=3), key=lambda right: -sum(right))  # the solution comes first
+SINGLE_MISTAKES = frozenset(range(3))  # after it come the programs with one mistake
 SPLIT_SEED = 1234  # the split is the same for every model, so that scores compare
 
 
@@ -137,34 +142,41 @@ def held_out_problems() -> list[Problem]:
     return _problems("held-out", split()[1], HELD_OUT)
 
 
-def make_problem(name: str, task: Task, random_numbers: random.Random, tests: int = 6) -> Problem | None:
-    """`task` with at least `tests` tests, or None when none are found that tell its mistakes from the solution."""
-    solution, *mistaken = (
-        compile(task.program(right), name, "exec")
-        for right in ((True, True, True), (False, True, True), (True, False, True), (True, True, False))
-    )
-    unseen, found = set(range(3)), list[StdinTest]()
-    for _ in range(100):
+def make_problem(name: str, task: Task, random_numbers: random.Random) -> Problem | None:
+    """`task` with TESTS tests, or None when none are found that tell each of its mistakes from the solution.
+
+    Few tests that are chosen well: grading is what a training step waits for.
+    """
+    solution, *mistaken = (compile(task.program(right), name, "exec") for right in RIGHTS)
+    caught: dict[str, frozenset[int]] = {}  # by line of input: the mistaken programs that fail on it
+    outputs: dict[str, str] = {}
+    for _ in range(CANDIDATES):
         line = " ".join(map(str, _numbers(task, random_numbers)))
         output = _run(solution, line)
-        if output is None:
-            continue
-        seen = {mistake for mistake in unseen if _run(mistaken[mistake], line) != output}
-        if len(found) >= tests and not seen:
-            continue
-        unseen -= seen
-        found.append(StdinTest(input=line + "\n", output=output))
-        if len(found) >= tests and not unseen:
-            metadata = {"concepts": " ".join(map(str, task.triple))}
-            return Problem(
-                id=name,
-                prompt=task.statement,
-                tests=tuple(found),
-                solution=task.program(),
-                source="quickstart",
-                metadata=metadata,
-            )
-    return None
+        if output is not None:
+            outputs[line] = output
+            caught[line] = frozenset(i for i, program in enumerate(mistaken) if _run(program, line) != output)
+    lines = _choose(caught)
+    if len(lines) < TESTS or not frozenset().union(*(caught[line] for line in lines)) >= SINGLE_MISTAKES:
+        return None
+    return Problem(
+        id=name,
+        prompt=task.statement,
+        tests=tuple(StdinTest(input=line + "\n", output=outputs[line]) for line in lines),
+        solution=task.program(),
+        source="quickstart",
+        metadata={"concepts": " ".join(map(str, task.triple))},
+    )
+
+
+def _choose(caught: dict[str, frozenset[int]]) -> list[str]:
+    """TESTS lines, each the one that catches most of what those before it let through."""
+    lines, through = list[str](), frozenset(range(len(RIGHTS) - 1))
+    for _ in range(min(TESTS, len(caught))):
+        rest = [line for line in caught if line not in lines]
+        lines.append(max(rest, key=lambda line: (len(caught[line] & through), len(caught[line]))))
+        through -= caught[lines[-1]]
+    return lines
 
 
 def _problems(prefix: str, triples: list[Triple], count: int) -> list[Problem]:

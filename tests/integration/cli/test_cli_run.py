@@ -1,0 +1,204 @@
+"""`deepcoder run` end to end: the quickstart, smaller, as local processes over a real S3 server, sandbox and vLLM.
+
+The trainer is killed in mid-run, so that one start of everything also shows how a run is taken up again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from deepcoder_api.artifacts import SAMPLE_COLUMNS, EvaluationReport, Head
+from deepcoder_api.yaml_text import load_documents
+from deepcoder_data.folders import read_completion
+from deepcoder_data.store import ObjectStore
+from tests.s3_server import S3Server
+
+ROOT = Path(__file__).resolve().parents[3]
+QUICKSTART = ROOT / "examples" / "quickstart"
+BUCKET = "local-run"
+BASE = f"s3://{BUCKET}/base-0"
+PREFIX = f"s3://{BUCKET}/results"
+KILLED_AFTER = "step 3/6"
+RUN_SECONDS = 540.0
+pytestmark = pytest.mark.timeout(900)
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """What a `deepcoder run` printed, its exit code, and what it left on disk and in the store."""
+
+    output: str
+    code: int
+    state: Path
+    store: ObjectStore
+    left_over: list[str]
+
+    @property
+    def root(self) -> str:
+        """The run's folder in the store."""
+        identity = json.loads((self.state / "runs" / "quickstart" / "identity.json").read_text())
+        return f"{PREFIX}/runs/local/quickstart/{identity['uid'][:8]}"
+
+    @property
+    def trainer_events(self) -> list[dict[str, Any]]:
+        """What the trainer's processes logged, over both attempts."""
+        log = self.state / "runs" / "quickstart" / "logs" / "trainer.log"
+        return [json.loads(text) for text in log.read_text().splitlines() if text.startswith("{")]
+
+
+@pytest.fixture(scope="module")
+def base_model(s3: S3Server) -> str:
+    """A base model of very few steps in the store; making it twice makes it once."""
+    s3.make_bucket(BUCKET)
+    command = [sys.executable, str(QUICKSTART / "make_base_model.py"), "--steps", "60", "--uri", BASE]
+    printed = [
+        subprocess.run(
+            [*command, "--endpoint", s3.endpoint],
+            env={**os.environ, **s3.environment, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=300,
+        ).stdout
+        for _ in range(2)
+    ]
+    assert "step 60 of 60" in printed[0]
+    assert f"{BASE}/model is complete: nothing to do" in printed[1]
+    return BASE
+
+
+@pytest.fixture(scope="module")
+def local_run(base_model: str, s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> LocalRun:
+    """The run, killed once, and the evaluation of what it made."""
+    folder = tmp_path_factory.mktemp("local-run")
+    write_manifests(folder / "files")
+    command = [str(Path(sys.executable).parent / "deepcoder"), "run", str(folder / "files")]
+    with subprocess.Popen(
+        [*command, "--endpoint", s3.endpoint, "--state", str(folder / "state")],
+        env={**os.environ, **s3.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            output = followed(process)
+            code = process.wait(60)
+        finally:
+            process.terminate()
+    return LocalRun(output, code, folder / "state", s3.store(), running(str(folder)))
+
+
+def followed(process: subprocess.Popen[str]) -> str:
+    """The output to its end; the trainer is killed once it has done some steps after its checkpoint."""
+    lines, killed = list[str](), False
+    assert process.stdout is not None
+    for text in process.stdout:
+        lines.append(text)
+        if KILLED_AFTER in text and not killed:
+            killed = True
+            os.kill(trainer_of(process.pid), signal.SIGKILL)
+    return "".join(lines)
+
+
+def trainer_of(parent: int) -> int:
+    """The trainer's own process, a child of `deepcoder run`."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    (trainer,) = [pid for pid in children if b"deepcoder_trainer.launch" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return int(trainer)
+
+
+def running(name: str) -> list[str]:
+    """Command lines of processes that name a folder."""
+    found = [file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline") if file.parent.name != str(os.getpid())]
+    return [line.decode().replace("\0", " ") for line in found if name.encode() in line]
+
+
+def write_manifests(folder: Path) -> None:
+    """The quickstart's run and its second evaluation with few steps, few samples and names of this test's store."""
+    folder.mkdir()
+    for name in ("20-trainingrun.yaml", "30-evaluation-after.yaml"):
+        (document,) = load_documents((QUICKSTART / name).read_text().replace("s3://deepcoder/quickstart/base-0", BASE))
+        document["spec"]["storage"]["uri"] = PREFIX
+        if document["kind"] == "TrainingRun":
+            document["spec"]["algorithm"] |= {"promptsPerStep": 4, "samplesPerPrompt": 4}
+            for stage, steps in zip(document["spec"]["stages"], (2, 4), strict=True):
+                stage["steps"] = steps
+            document["spec"]["checkpoint"] = {"everySteps": 2, "keepLast": 2}
+        (folder / name).write_text(yaml.safe_dump(document))
+
+
+def test_run_succeeds_and_says_so(local_run: LocalRun) -> None:
+    """Exit code 0; phases, steps, the model and the score are printed."""
+    assert local_run.code == 0, local_run.output
+    for said in ("512 problems kept of 512", "attempt 1", "step 6/6 (long)", "quickstart: Succeeded, model at s3://"):
+        assert said in local_run.output
+    assert "quickstart-after: held-out: pass@1 " in local_run.output
+    assert "128 of 128 graded" in local_run.output
+
+
+def test_nothing_is_left_running(local_run: LocalRun) -> None:
+    """Every process that was started has ended."""
+    assert local_run.left_over == []
+
+
+def test_last_checkpoint_is_whole_and_holds_a_model(local_run: LocalRun) -> None:
+    """complete.json names model, tokenizer and state; only the newest two checkpoints are kept."""
+    completion = read_completion(local_run.store, f"{local_run.root}/checkpoints/step-000006")
+    assert completion is not None
+    names = {file.path for file in completion.files}
+    assert {"model/config.json", "model/tokenizer.json", "state.json"} <= names
+    assert any(name.startswith("model/") and name.endswith(".safetensors") for name in names)
+    assert any(name.startswith("state/") and name.endswith(".safetensors") for name in names)
+    steps = {entry.uri.split("/")[-2] for entry in local_run.store.list(f"{local_run.root}/checkpoints")
+             if entry.uri.endswith("complete.json")}  # fmt: skip
+    assert steps == {"step-000004", "step-000006"}
+
+
+def test_killed_trainer_is_taken_up_from_its_checkpoint(local_run: LocalRun) -> None:
+    """Attempt 2 starts from step 2 and replays the journal: no step is sampled twice."""
+    head = Head.model_validate_json(local_run.store.get_bytes(f"{local_run.root}/head.json"))
+    assert (head.attempt, head.step) == (2, 6)
+    assert "attempt 1 failed and starts again: trainer failed: exit code -9" in local_run.output
+    events = local_run.trainer_events
+    taken_up = [event for event in events if event["event"] == "taking up"]
+    assert [event["step"] for event in taken_up] == [0, 2]
+    replayed = {event["step"] for event in events if event["event"] == "replaying"}
+    assert replayed == set(range(3, 3 + taken_up[1]["replay"]))
+    assert 3 in replayed
+
+
+def test_samples_of_every_step_are_in_the_store(local_run: LocalRun) -> None:
+    """16 answers a step, each with text, token ids, log-probabilities and verdicts."""
+    for step in range(1, 7):
+        content = local_run.store.get_bytes(f"{local_run.root}/samples/step-{step:06d}.parquet")
+        table = pq.read_table(io.BytesIO(content))
+        assert table.num_rows == 16
+        assert set(SAMPLE_COLUMNS) <= set(table.column_names)
+        limit = 46 if step <= 2 else 64
+        for row in table.to_pylist():
+            assert len(row["answer_ids"]) == len(row["log_probabilities"]) == len(row["versions"]) <= limit
+            assert row["verdict"] != "internal_error"
+
+
+def test_report_measures_what_the_run_made(local_run: LocalRun) -> None:
+    """The report names the checkpoint's model and every verdict; samples.parquet has a row for each problem."""
+    (uri,) = [text.split()[-1] for text in local_run.output.splitlines() if "report at" in text]
+    report = EvaluationReport.model_validate_json(local_run.store.get_bytes(uri))
+    assert report.model == f"{local_run.root}/checkpoints/step-000006/model"
+    (benchmark,) = report.benchmarks
+    assert (benchmark.problems, sum(benchmark.verdicts.values())) == (128, 128)
+    assert benchmark.pass_at_1 == benchmark.verdicts.get("accepted", 0) / 128
+    samples = pq.read_table(io.BytesIO(local_run.store.get_bytes(uri.replace("report.json", "samples.parquet"))))
+    assert samples.num_rows == 128

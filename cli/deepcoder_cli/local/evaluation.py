@@ -37,6 +37,7 @@ class LocalEvaluation:
         self._secrets = secrets
         self._say = say
         self._show = show
+        self._client = httpx.Client(timeout=2.0, trust_env=False)
         self._port = free_port()
         self._engine_port = free_port()
         self._at = local_addresses(state, orchestrator_port=self._port, sandbox=sandbox, engine_port=self._engine_port)
@@ -74,7 +75,7 @@ class LocalEvaluation:
 
     def _poll(self) -> None:
         try:
-            response = httpx.get(f"http://127.0.0.1:{self._port}/v1/progress", timeout=2.0, trust_env=False)
+            response = self._client.get(f"http://127.0.0.1:{self._port}/v1/progress")
             if response.status_code == 200:
                 self._show(EvaluationProgress.model_validate_json(response.content))
         except (httpx.HTTPError, ValidationError):

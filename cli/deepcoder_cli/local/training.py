@@ -48,6 +48,7 @@ class LocalTrainingRun:
         self._secrets = secrets
         self._say = say
         self._show = show
+        self._client = httpx.Client(timeout=2.0, trust_env=False)
         self._orchestrator_port = free_port()
         self._at = local_addresses(
             state, orchestrator_port=self._orchestrator_port, sandbox=sandbox, engine_port=free_port()
@@ -112,7 +113,7 @@ class LocalTrainingRun:
 
     def _poll(self) -> None:
         try:
-            response = httpx.get(f"{self._at.orchestrator}/v1/progress", timeout=2.0, trust_env=False)
+            response = self._client.get(f"{self._at.orchestrator}/v1/progress")
             if response.status_code == 200:
                 self._show(Progress.model_validate_json(response.content))
         except (httpx.HTTPError, ValidationError):

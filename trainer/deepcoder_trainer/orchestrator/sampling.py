@@ -13,6 +13,7 @@ from deepcoder_trainer.orchestrator.cursor import Draw, sample_seed
 from deepcoder_trainer.orchestrator.failures import first_failure
 from deepcoder_trainer.orchestrator.generation import Generator, Place, Question
 from deepcoder_trainer.orchestrator.grading import Grader
+from deepcoder_trainer.orchestrator.group_grades import GroupGrades
 from deepcoder_trainer.orchestrator.metrics import RunMetrics
 from deepcoder_trainer.orchestrator.prompts import Prompt
 from deepcoder_trainer.samples import Sample
@@ -49,26 +50,26 @@ class Sampler:
     async def _group(self, index: int, draw: Draw, max_tokens: int) -> list[Sample]:
         problem = self._problems[draw.problem_id]
         prompt = self._prompt_of(problem.prompt)
-        count = self._algorithm.samples_per_prompt
+        count, grades = self._algorithm.samples_per_prompt, GroupGrades(self._grader, problem)
         async with self._generator.place(count) as place, asyncio.TaskGroup() as tasks:
             samples = [
-                tasks.create_task(self._sample(index, draw, problem, prompt, number, max_tokens, place))
+                tasks.create_task(self._sample(index, draw, grades, prompt, number, max_tokens, place))
                 for number in range(count)
             ]
         return [sample.result() for sample in samples]
 
     async def _sample(
-        self, group: int, draw: Draw, problem: Problem, prompt: Prompt, number: int, max_tokens: int, place: Place
+        self, group: int, draw: Draw, grades: GroupGrades, prompt: Prompt, number: int, max_tokens: int, place: Place
     ) -> Sample:
-        identity = f"{problem.id}/{draw.epoch}/{number}"
-        seed = sample_seed(self._algorithm.seed, problem.id, draw.epoch, number)
+        identity = f"{draw.problem_id}/{draw.epoch}/{number}"
+        seed = sample_seed(self._algorithm.seed, draw.problem_id, draw.epoch, number)
         question = Question(identity, prompt.ids, max_tokens, self._algorithm.temperature, seed)
         with self._metrics.generating.track_inprogress():
             answer = await self._generator.ask(question, place)
         with self._metrics.grading.track_inprogress():
-            graded = await self._grader.grade(problem, answer.text, identity)
+            graded = await grades.grade(answer.text, identity)
         return Sample(
-            problem_id=problem.id,
+            problem_id=draw.problem_id,
             prompt=prompt.text,
             answer=answer.text,
             prompt_ids=prompt.ids,

@@ -80,7 +80,10 @@ class Process(Strict):
 
 @dataclass(frozen=True)
 class Addresses:
-    """URLs of a run's parts as seen by each other, and the folders they use. The defaults are a pod's."""
+    """URLs of a run's parts as seen by each other, the address they listen on, and the folders they use.
+
+    The defaults are a pod's.
+    """
 
     orchestrator: str = ""
     sandbox: str = ""
@@ -89,6 +92,7 @@ class Addresses:
     work_directory: str = WORK_DIRECTORY
     config_path: str = CONFIG_PATH
     python: str = "python3"
+    bind: str = "0.0.0.0"
 
 
 def preflight_process(run: ResolvedRun, at: Addresses) -> Process:
@@ -116,7 +120,7 @@ def trainer_process(
     arguments = (
         *("--attempt", str(attempt), "--dataset", dataset, "--sandbox", at.sandbox),
         *("--model-dir", at.model_directory, "--work-dir", at.work_directory, "--port", str(port)),
-        *("--replica-index", replica_index, "--master-address", master_address),
+        *("--replica-index", replica_index, "--master-address", master_address, "--bind", at.bind),
     )
     return Process(
         role="trainer",
@@ -154,6 +158,8 @@ def rollout_process(
             at.model_directory,
             "--host",
             host,
+            "--bind",
+            at.bind,
             "--port",
             str(port),
             "--generate-port",
@@ -218,7 +224,8 @@ def engine_process(evaluation: ResolvedEvaluation, at: Addresses, *, port: int =
     """One serving engine with an OpenAI-compatible API."""
     engine = evaluation.spec.engine
     arguments = [
-        *("--model", at.model_directory, "--served-model-name", evaluation.model_name, "--port", str(port)),
+        *("--model", at.model_directory, "--served-model-name", evaluation.model_name),
+        *("--host", at.bind, "--port", str(port)),
         *("--tensor-parallel-size", str(engine.tensor_parallel)),
     ]
     if engine.max_model_length is not None:
@@ -257,7 +264,7 @@ def evaluator_process(evaluation: ResolvedEvaluation, at: Addresses, *, port: in
         at,
         "evaluator",
         "deepcoder_evaluation.evaluator",
-        *("--engine", at.engine, "--sandbox", at.sandbox, "--port", str(port)),
+        *("--engine", at.engine, "--sandbox", at.sandbox, "--port", str(port), "--bind", at.bind),
     )
     return process.model_copy(update={"ports": {"evaluator": port}})
 

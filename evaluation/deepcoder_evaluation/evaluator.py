@@ -186,9 +186,11 @@ async def write_results(
             await asyncio.sleep(WRITE_PAUSE_SECONDS)
 
 
-async def _serve_and_evaluate(evaluation: ResolvedEvaluation, servers: Servers, port: int) -> TerminationMessage:
+async def _serve_and_evaluate(
+    evaluation: ResolvedEvaluation, servers: Servers, bind: str, port: int
+) -> TerminationMessage:
     count = Count()
-    server = uvicorn.Server(uvicorn.Config(application(count), host="0.0.0.0", port=port, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(application(count), host=bind, port=port, log_level="warning"))
     serving = asyncio.create_task(server.serve())
     try:
         return await evaluate(evaluation, open_store(evaluation.spec.storage), servers, count)
@@ -215,10 +217,11 @@ def main() -> TerminationMessage:
     parser.add_argument("--engine", required=True, help="URL of the engine")
     parser.add_argument("--sandbox", required=True, help="URL of the sandbox")
     parser.add_argument("--port", type=int, required=True, help="port of the progress route")
+    parser.add_argument("--bind", default="0.0.0.0", help="address to listen on")
     arguments = parser.parse_args()
     evaluation = ResolvedEvaluation.model_validate_json(Path(os.environ["DEEPCODER_CONFIG"]).read_text())
     servers = Servers(arguments.engine, arguments.sandbox)
-    return asyncio.run(_serve_and_evaluate(evaluation, servers, arguments.port))
+    return asyncio.run(_serve_and_evaluate(evaluation, servers, arguments.bind, arguments.port))
 
 
 if __name__ == "__main__":

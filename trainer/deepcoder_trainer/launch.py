@@ -94,7 +94,7 @@ def orchestrator_command(arguments: argparse.Namespace) -> list[str]:
     return [
         *(sys.executable, "-m", "deepcoder_trainer.orchestrator", "--attempt", str(arguments.attempt)),
         *("--dataset", arguments.dataset, "--sandbox", arguments.sandbox, "--model-dir", str(arguments.model_dir)),
-        *("--port", str(arguments.port), "--work-dir", str(arguments.work_dir)),
+        *("--port", str(arguments.port), "--bind", arguments.bind, "--work-dir", str(arguments.work_dir)),
     ]
 
 
@@ -247,6 +247,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model-dir", type=Path, required=True, help="folder of the base model")
     parser.add_argument("--work-dir", type=Path, required=True, help="a folder for batches and checkpoints")
     parser.add_argument("--port", type=int, default=8700, help="the orchestrator's port")
+    parser.add_argument("--bind", default="0.0.0.0", help="address that the orchestrator listens on")
     parser.add_argument("--replica-index", type=int, default=0, help="index of this pod; 0 holds the orchestrator")
     parser.add_argument("--master-address", default="127.0.0.1", help="address of pod 0")
     return parser.parse_args()

@@ -321,7 +321,10 @@ def _threads(gpus: int) -> dict[str, str]:
 
 def _vllm(gpus: int) -> dict[str, str]:
     common = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-    return common if gpus else {**common, **_SHARED_CORES, "VLLM_CPU_KVCACHE_SPACE": "1"}
+    if gpus:
+        return common
+    # vLLM compiles a few functions even in eager mode, with a C++ compiler that the image has no other use for.
+    return {**common, **_SHARED_CORES, "VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1"}
 
 
 def _secrets(storage: StorageSpec, model_secret: str | None) -> tuple[SecretVariable, ...]:

@@ -12,7 +12,7 @@ from corpus import demonstrations, make_tokenizer
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-STEPS = 450
+STEPS = 800
 SAMPLES_PER_STEP = 16
 LEARNING_RATE = 3e-3
 WARMUP_STEPS = 20

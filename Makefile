@@ -1,9 +1,9 @@
 # The commands people type. Each installs what it needs, skips what is done, and says what takes long.
 PYTHON := .venv/bin/python
-ROOMS := api data operator trainer rollout sandbox evaluation cli dev tests examples benchmarks
+ROOMS := api data operator trainer rollout sandbox evaluation cli dev tests examples docs images
 export KUBECONFIG := $(CURDIR)/build/cluster/kubeconfig
 
-.PHONY: help demo demo-seeds test check lint types format unit integration e2e cluster down images environment crds gpu-check
+.PHONY: help demo demo-seeds test check lint types format unit integration e2e cluster down images environment crds
 
 help:
 	@echo "make demo        a better model, trained on a real cluster on this machine, from nothing (root, Debian, Go)"
@@ -62,6 +62,3 @@ format: environment
 crds: environment
 	@.venv/bin/deepcoder crds --output crds
 	@.venv/bin/deepcoder crds --output charts/deepcoder-operator/files/crds
-
-gpu-check: environment
-	@$(PYTHON) -m pytest tests -q -m gpu

@@ -25,6 +25,7 @@ class Box:
     dashed: bool = False
 
 
+# ruff: noqa: E501 - a row a box reads as a table
 BOXES = (
     Box(20, 20, 200, 96, "you", ("kubectl apply, Helm, GitOps", "TrainingRun · Evaluation", "deepcoder validate | watch | run")),
     Box(20, 190, 200, 150, "operator", ("kopf, level-triggered", "plan(resource, children, now)", "one status write at the end", "never reads a Secret,", "never talks to S3")),

@@ -77,7 +77,7 @@ def demonstrate(seeds: list[int]) -> None:
 def train(cluster: Cluster, seed: int) -> dict[str, Any]:
     """The whole example for one seed, and what came of it. Raises DeploymentError."""
     begun, example = time.monotonic(), quickstart(seed)
-    with timed(f"making the base model and its problems, seed {seed} (about 1 min)"):
+    with timed(f"making the base model and its problems, seed {seed} (about 3 min)"):
         make_base_model(cluster, seed, base_uri(seed))
     made = time.monotonic()
     print(f"==> kubectl apply -n {NAMESPACE} -f examples/quickstart/", flush=True)

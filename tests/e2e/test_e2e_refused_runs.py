@@ -40,7 +40,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
         "spec.sandbox.runtimeClassName",
         "there is no such RuntimeClass",
     ),
-    "empty-data": (source(EMPTY), "spec.data.sources[0].uri", EMPTY),
+    "empty-data": (source(EMPTY), "spec.data.sources[made].uri", EMPTY),
     "data-left-empty": (source(UNTESTED), "spec.data", "no problem is left"),
     "no-solution-passes": (source(WRONG), "spec.data", "no problem is left"),
 }

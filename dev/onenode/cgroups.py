@@ -31,7 +31,8 @@ def make_cgroup(name: str) -> None:
 def remove_cgroup(name: str) -> None:
     """Remove the cgroup and all below it; its processes have ended. Raises TimeoutError when it stays in use."""
     deadline = time.monotonic() + EMPTY_SECONDS
-    for hierarchy in [ROOT] if cgroup_version() == 2 else _hierarchies():
+    # The container runtime leaves folders in `unified` too, though nothing of ours made them.
+    for hierarchy in [ROOT] if cgroup_version() == 2 else [*_hierarchies(), ROOT / "unified"]:
         top = hierarchy / name
         while top.exists():
             for folder in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):

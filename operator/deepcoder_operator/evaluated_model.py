@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deepcoder_api.artifacts import RunPaths
-from deepcoder_api.evaluation import CheckpointChoice, EvaluatedModel
+from deepcoder_api.evaluation import EvaluatedModel
 from deepcoder_api.manifest import TrainingRunResource
 from deepcoder_operator.plan import Failure
 
@@ -35,10 +35,10 @@ def find_model(model: EvaluatedModel, run: TrainingRunResource | None) -> Found 
     if run is None:
         waiting = f'waiting for the TrainingRun "{name}" (spec.model.trainingRun.name), which is not there yet'
         return Unavailable("TrainingRunNotFound", waiting)
-    return _of_step(choice.step, run) if choice.step is not None else _latest(choice, run)
+    return _of_step(choice.step, run) if choice.step is not None else _latest(run)
 
 
-def _latest(choice: CheckpointChoice, run: TrainingRunResource) -> Found | Unavailable:
+def _latest(run: TrainingRunResource) -> Found | Unavailable:
     name, status = run.metadata.name, run.status
     if status.phase == "Succeeded" and status.model is not None:
         return Found(status.model.uri)

@@ -13,7 +13,7 @@ from deepcoder_api.specification import SandboxSpec
 from deepcoder_operator.draft import Draft
 from deepcoder_operator.endings import cannot_start, waiting_for
 from deepcoder_operator.observed import Children, PodSeen
-from deepcoder_operator.plan import Create, Document, Failure, Plan, Scale, Status, missing
+from deepcoder_operator.plan import Create, Document, Failure, Plan, Scale, Status
 from deepcoder_operator.projection import parse_time
 from deepcoder_operator.trials import read_trial
 
@@ -66,11 +66,6 @@ def runtime_class(
     if age >= RUNTIME_CLASS_GRACE:
         return draft.fail(Failure("RuntimeClassNotFound", cause))
     return draft.wait("Pending", "RuntimeClassNotFound", cause, again_in=2.0)
-
-
-def foundations(draft: Draft[Status], children: Children, documents: list[Document]) -> None:
-    """What pods stand on is created whenever it is not there."""
-    draft.actions += missing(children, documents)
 
 
 def preflight(

@@ -15,7 +15,7 @@ from deepcoder_operator.draft import ENDED, Draft, ended
 from deepcoder_operator.frozen import Frozen, config_map, read_frozen
 from deepcoder_operator.labels import Owner
 from deepcoder_operator.observed import Children
-from deepcoder_operator.plan import Create, Failure, Surroundings
+from deepcoder_operator.plan import Create, Failure, Surroundings, missing
 from deepcoder_operator.run_context import RunContext, RunFacts, RunPlan
 from deepcoder_operator.training import finished, train
 from deepcoder_operator.trials import MOST_JOBS, read_trial
@@ -86,7 +86,7 @@ def _runtime_class(context: RunContext) -> RunPlan | None:
 def _foundations(context: RunContext) -> RunPlan | None:
     frozen = config_map(context.owner, context.frozen.resource, context.frozen.images)
     documents = run_objects.foundations(context.owner, context.around.operator_namespace)
-    gates.foundations(context.draft, context.children, [frozen, *documents])
+    context.draft.actions += missing(context.children, [frozen, *documents])
     return None
 
 

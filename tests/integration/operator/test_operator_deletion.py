@@ -11,7 +11,7 @@ def test_nothing_owned_is_left_after_a_deletion(hand: Hand) -> None:
     uid = hand.create("TrainingRun", "tiny", spec=run_spec())["metadata"]["uid"]
     hand.end_pod("tiny", "preflight", "done")
     hand.pod("tiny", "sandbox")
-    assert len(hand.owned(uid)) == 8
+    eventually("one of each kind", lambda: len(hand.owned(uid)) == 8)
     hand.delete("TrainingRun", "tiny")
     eventually("deletion of all that the run owned", lambda: hand.owned(uid) == {}, seconds=60)
 

@@ -25,7 +25,7 @@ def test_an_evaluation_waits_for_its_run_and_then_scores_its_model(hand: Hand) -
     hand.condition("Evaluation", "after", "Ready", "False", "TrainingRunNotFinished")
     _run_succeeds(hand)
     hand.end_pod("after", "preflight", "done")
-    assert hand.status("Evaluation", "after")["model"] == "s3://bucket/made"
+    assert eventually("the model", lambda: hand.status("Evaluation", "after").get("model")) == "s3://bucket/made"
     hand.run_pod("after", "sandbox")
     hand.run_pod("after", "engine")
     hand.pod("after", "evaluator")

@@ -21,7 +21,7 @@ def test_a_foreign_object_of_a_needed_name_is_a_name_conflict_until_it_is_gone(h
     assert hand.status("TrainingRun", "tiny")["phase"] == "Pending"
     assert hand.get("Job", "tiny-tr-preflight-1") is None
     assert (hand.get("ConfigMap", "tiny-tr-config") or {})["data"] == {"mine": "yes"}
-    assert ("NameConflict", message) in hand.events("tiny")
+    eventually("Event of the conflict", lambda: ("NameConflict", message) in hand.events("tiny"))
 
     hand.delete("ConfigMap", "tiny-tr-config")
     # It looks again by itself every half a minute; a change of the spec makes it look at once.

@@ -112,7 +112,7 @@ def _first_attempt(hand: Hand, orchestrator: Orchestrator) -> None:
 def _second_attempt(hand: Hand, orchestrator: Orchestrator) -> None:
     orchestrator.says(attempt=2, state="training", stage="long", step=4, policy_version=4)
     hand.run_pod("tiny", "trainer", 2)
-    failure = hand.status("TrainingRun", "tiny")["failure"]
+    failure = eventually("the failure of attempt 1", lambda: hand.status("TrainingRun", "tiny").get("failure"))
     assert (failure["attempt"], failure["cause"], failure["exitCode"]) == (1, "a rank died at step 2", 75)
     selector = (hand.get("Service", "tiny-tr-orchestrator") or {})["spec"]["selector"]
     assert selector["deepcoder.dev/attempt"] == "2"

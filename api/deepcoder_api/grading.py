@@ -33,8 +33,10 @@ class Verdict(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
-Profile = Literal["strict"]
+# Which grader's rules: ours, LiveCodeBench's at v5, rLLM's when DeepCoder was released, rLLM's main branch since.
+Profile = Literal["strict", "lcb-v5", "rllm-release", "rllm-main"]
 MAX_PROGRAM_CHARACTERS = 1024 * 1024
+MAX_STDERR_CHARACTERS = 2000
 
 
 class Limits(Strict):
@@ -61,7 +63,11 @@ class GradeRequest(Strict):
 
 
 class TestResult(Strict):
-    """The verdict on one test with what it used; `detail` is one line for people (the end of stderr, the limit hit)."""
+    """The verdict on one test with what it used: seconds of wall clock and CPU, peak MiB of its largest process.
+
+    `detail` is one line for people (the last line of stderr, the limit hit), `stderr` the end of standard error after
+    a runtime error, at most MAX_STDERR_CHARACTERS.
+    """
 
     __test__ = False
 
@@ -70,6 +76,7 @@ class TestResult(Strict):
     cpu_seconds: float = 0.0
     memory_mib: float = 0.0
     detail: str = ""
+    stderr: str = ""
 
 
 class GradeResult(Strict):

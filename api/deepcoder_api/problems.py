@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 MAX_TEST_BYTES = 16 * 1024 * 1024
+MAX_CHECKER_CHARACTERS = 256 * 1024
 
 
 class Strict(BaseModel):
@@ -40,6 +41,13 @@ class AssertionTest(Strict):
     code: str
 
 
+class Tolerance(Strict):
+    """How far a number may be from the expected one: at most absolute, or relative times the expected one's size."""
+
+    absolute: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    relative: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+
 Test = Annotated[StdinTest | FunctionTest | AssertionTest, Field(discriminator="kind")]
 
 
@@ -48,7 +56,7 @@ class Problem(Strict):
 
     `prompt` is what the model reads. `entry_point` names the function (`f`) or method (`Solution.f`) that
     function and assertion tests call. `program_prefix` is put before a program that continues it (HumanEval).
-    `solution` is a program known to be right, where the source has one.
+    `tolerance` and `checker` are as in TestSuite. `solution` is a program known to be right, where the source has one.
     """
 
     id: str = Field(min_length=1, max_length=512)
@@ -57,18 +65,28 @@ class Problem(Strict):
     entry_point: str | None = None
     program_prefix: str | None = None
     tests: tuple[Test, ...]
+    tolerance: Tolerance | None = None
+    checker: str | None = Field(default=None, max_length=MAX_CHECKER_CHARACTERS)
     solution: str | None = None
     source: str = ""
     metadata: dict[str, str] = Field(default_factory=dict)
 
 
 class TestSuite(Strict):
-    """What a grader needs of a problem: its tests and how to call the program. Sent once, by content hash."""
+    """What a grader needs of a problem: its tests and how to call the program. Sent once, by content hash.
+
+    Numbers are compared within `tolerance` where the problem states one, else exactly. `checker` is for problems with
+    several right answers: a program that defines `check(input, output, expected) -> bool` and decides in place of the
+    comparison. Of a stdin test it gets the texts, of a function test the arguments and both values; assertion tests
+    have none. It is the problem's, never the model's, and runs in a process of its own.
+    """
 
     __test__ = False  # pytest: this is not a test class
 
     entry_point: str | None = None
     tests: tuple[Test, ...] = Field(min_length=1)
+    tolerance: Tolerance | None = None
+    checker: str | None = Field(default=None, max_length=MAX_CHECKER_CHARACTERS)
 
     def content_hash(self) -> str:
         """The sha256, in hex, of the canonical JSON of this suite."""
@@ -77,7 +95,9 @@ class TestSuite(Strict):
 
 def test_suite(problem: Problem) -> TestSuite:
     """The part of `problem` that a grader needs. Raises pydantic.ValidationError when it has no tests."""
-    return TestSuite(entry_point=problem.entry_point, tests=problem.tests)
+    return TestSuite(
+        entry_point=problem.entry_point, tests=problem.tests, tolerance=problem.tolerance, checker=problem.checker
+    )
 
 
 test_suite.__test__ = False  # type: ignore[attr-defined]

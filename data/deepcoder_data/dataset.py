@@ -21,7 +21,8 @@ from deepcoder_data.store import ObjectStore
 PROBLEMS = "problems.parquet"
 REPORT = "report.json"
 ROWS_PER_GROUP = 256
-# Tests and metadata are JSON: they are of several shapes, and a call's arguments are any JSON value.
+JSON_COLUMNS = ("tests", "tolerance", "metadata")
+# Tests, tolerance and metadata are JSON: they are of several shapes, and a call's arguments are any JSON value.
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -30,6 +31,8 @@ SCHEMA = pa.schema(
         pa.field("entry_point", pa.string()),
         pa.field("program_prefix", pa.string()),
         pa.field("tests", pa.large_string(), nullable=False),
+        pa.field("tolerance", pa.string()),
+        pa.field("checker", pa.string()),
         pa.field("solution", pa.string()),
         pa.field("source", pa.string(), nullable=False),
         pa.field("metadata", pa.string(), nullable=False),
@@ -106,11 +109,12 @@ def read_dataset(file: Path, uri: str) -> Iterator[Problem]:
 
 def _row(problem: Problem) -> dict[str, Any]:
     row = problem.model_dump(mode="python")
-    return row | {"tests": _json(row["tests"]), "metadata": _json(row["metadata"])}
+    return row | {name: _json(row[name]) for name in JSON_COLUMNS if row[name] is not None}
 
 
 def _problem(row: dict[str, Any]) -> Problem:
-    return Problem.model_validate(row | {"tests": json.loads(row["tests"]), "metadata": json.loads(row["metadata"])})
+    parsed = {name: json.loads(row[name]) for name in JSON_COLUMNS if row[name] is not None}
+    return Problem.model_validate(row | parsed)
 
 
 def _json(value: Any) -> str:

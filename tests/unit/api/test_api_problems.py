@@ -20,10 +20,10 @@ SUITE = TestSuite(
 )
 # Written out by hand: a change of it would make every grader forget every problem.
 CANONICAL = (
-    '{"entry_point":"f","tests":['
+    '{"checker":null,"entry_point":"f","tests":['
     '{"input":"1\\n","kind":"stdin","output":"2\\n"},'
     '{"arguments":[1,{"a":[null,true],"b":2}],"expected":"é","kind":"function"},'
-    '{"code":"def check(candidate): assert candidate(1) == 2","kind":"assertion"}]}'
+    '{"code":"def check(candidate): assert candidate(1) == 2","kind":"assertion"}],"tolerance":null}'
 )
 
 

@@ -9,11 +9,12 @@ from deepcoder_api.problems import AssertionTest, FunctionTest, StdinTest, TestS
 from deepcoder_sandbox.assertion_tests import run_assertion_test
 from deepcoder_sandbox.function_tests import FunctionProgram
 from deepcoder_sandbox.launcher import Launcher
-from deepcoder_sandbox.stdin_tests import run_stdin_test
+from deepcoder_sandbox.stdin_tests import StdinProgram
 
 
 def grade(launcher: Launcher, suite: TestSuite, request: GradeRequest) -> GradeResult:
-    """Run `request.program` against `suite`: one fork per stdin test, two per assertion test, one for all calls.
+    """Run `request.program` against `suite`: one fork for all calls, two for an assertion test, for a stdin test one,
+    or one for all of them where the program leaves nothing behind.
 
     Raises LauncherFailedError when the grader itself fails; the launcher must then be restarted.
     """
@@ -35,15 +36,18 @@ def grade(launcher: Launcher, suite: TestSuite, request: GradeRequest) -> GradeR
 
 
 def _results(launcher: Launcher, suite: TestSuite, request: GradeRequest) -> Iterator[TestResult]:
+    launcher = launcher.suited_to(request.program)
     calls = FunctionProgram(launcher, request.program, suite.entry_point, request.limits)
+    reader = StdinProgram(launcher, request.program, request.limits, len(suite.tests))
     try:
         for test in suite.tests:
             match test:
                 case StdinTest():
-                    yield run_stdin_test(launcher, request.program, test, request.limits)
+                    yield reader.run_test(test)
                 case FunctionTest():
                     yield calls.run_test(test)
                 case AssertionTest():
                     yield run_assertion_test(launcher, request.program, suite.entry_point, test, request.limits)
     finally:
         calls.close()
+        reader.close()

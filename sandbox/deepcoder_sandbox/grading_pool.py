@@ -117,7 +117,7 @@ class GradingPool:
 
     def _forked_processes(self) -> float:
         """Children of the zygotes. A run's other processes live in its pid namespace and die with that child."""
-        return float(sum(count_children(launcher.pid) for launcher in self._launchers if launcher.pid))
+        return float(sum(count_children(pid) for launcher in self._launchers for pid in launcher.pids))
 
     def _restart(self, launcher: Launcher) -> None:
         self._restarts.inc()

@@ -16,12 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deepcoder_sandbox.confinement import ENVIRONMENT
 from deepcoder_sandbox.frames import HEADER, pack
 from deepcoder_sandbox.privileges import PROGRAM_USER
 
 START_SECONDS = 60.0
 ANSWER_SECONDS = 20.0
-PRELOAD = "re,collections,heapq,bisect,math,itertools,functools,operator,string,random,typing,json,io,traceback"
+PRELOAD = (
+    *("re", "collections", "heapq", "bisect", "math", "itertools", "functools", "operator", "string", "random"),
+    *("typing", "json", "io", "traceback", "ast"),
+)
+# Costly to import, so a second zygote has it, for programs that speak of it.
+NUMERIC = "numpy"
 
 
 class LauncherFailedError(Exception):
@@ -41,17 +47,32 @@ class Exit:
 class Launcher:
     """One zygote. `start` may be called again after a failure."""
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, preload: Sequence[str] = PRELOAD) -> None:
         self._scratch = scratch
+        self._preload = tuple(preload)
+        self._numeric: Launcher | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._folders: dict[int, str] = {}
         self.missing: dict[str, str] = {}
 
+    def suited_to(self, program: str) -> Launcher:
+        """The launcher that has what `program` imports: this one, or its companion with numpy, started when needed.
+
+        It goes when this one goes. Raises LauncherFailedError.
+        """
+        if NUMERIC not in program:
+            return self
+        if self._numeric is None:
+            self._numeric = Launcher(self._scratch, (*self._preload, NUMERIC))
+            self._numeric.start()
+        return self._numeric
+
     @property
-    def pid(self) -> int | None:
-        """The zygote's process id, while there is one."""
-        return self._process.pid if self._process else None
+    def pids(self) -> list[int]:
+        """The process ids of the zygotes that there are."""
+        own = [self._process.pid] if self._process else []
+        return own + (self._numeric.pids if self._numeric else [])
 
     @property
     def watches_trees(self) -> bool:
@@ -71,8 +92,9 @@ class Launcher:
         command = [sys.executable, "-X", "utf8", "-s", "-B", "-m", "deepcoder_sandbox.zygote"]
         try:
             self._process = subprocess.Popen(
-                [*command, str(theirs.fileno()), str(self._scratch), PRELOAD],
-                env={"PYTHONPATH": package_folder, "PYTHONHASHSEED": "0"},
+                [*command, str(theirs.fileno()), str(self._scratch), ",".join(self._preload)],
+                # One thread each: a zygote that had more could not fork.
+                env={"PYTHONPATH": package_folder, "PYTHONHASHSEED": "0", **ENVIRONMENT},
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -90,6 +112,9 @@ class Launcher:
 
     def close(self) -> None:
         """End the zygote and with it every run of its own."""
+        if self._numeric:
+            self._numeric.close()
+            self._numeric = None
         if self._control:
             self._control.close()
         if self._process:

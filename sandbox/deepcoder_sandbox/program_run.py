@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -99,11 +100,14 @@ class ProgramRun:
         if stdin is None:
             nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
             return [nothing, nothing, error_child]
+        return [*self._open_input_and_output(stdin), error_child]
+
+    def _open_input_and_output(self, stdin: bytes) -> list[int]:
         input_child, input_end = _pipe()
         output_end, output_child = _pipe()
         self.stdin = Source(input_end, stdin)
         self.stdout = Sink(output_end, self.limits.output_mib * MIB + 1)
-        return [input_child, output_child, error_child]
+        return [input_child, output_child]
 
     @property
     def streams(self) -> Sequence[Source | Sink | Channel]:
@@ -116,6 +120,11 @@ class ProgramRun:
         """Whether its output streams are at their end: the process is over, or has closed them."""
         return not self.stderr.wanted() and (self.stdout is None or not self.stdout.wanted())
 
+    @property
+    def test_ended(self) -> bool:
+        """Whether the process has said that it is done with a test and waits for the next, its output complete."""
+        return bool(self.channel.frames) and self.stdout is not None and not self.stdout.wanted()
+
     def load(self, task: dict[str, Any]) -> None:
         """Send what is to be run and wait until it begins; its clock starts then. Raises LauncherFailedError."""
         self.channel.send(json.dumps(task).encode())
@@ -127,6 +136,33 @@ class ProgramRun:
         self.begun = time.monotonic()
         self._setup_cpu_seconds = first["cpu"]
         self._next_watch = self.begun + WATCH_SECONDS
+
+    def next_test(self, stdin: bytes) -> None:
+        """Give new standard streams to a process whose test has ended; the clock starts again."""
+        for stream in (self.stdin, self.stdout):
+            if stream is not None:
+                stream.close()
+        self.stderr.forget()
+        given = self._open_input_and_output(stdin)
+        try:
+            with contextlib.suppress(OSError):  # it is gone: its streams say so
+                socket.send_fds(self.channel.socket, [b"\0"], given)
+        finally:
+            for descriptor in given:
+                os.close(descriptor)
+        self.begun = time.monotonic()
+
+    def take_test(self) -> Finished | None:
+        """How the test that has ended went, by the process's own word; None when that makes no sense."""
+        try:
+            report = json.loads(self.channel.frames.pop(0))
+            status, cpu, memory = int(report["status"]), float(report["cpu"]), float(report["memory"])
+            ended = Exit((status & 0xFF) << 8, cpu, memory, False)
+        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
+            return None
+        stdout = bytes(self.stdout.data) if self.stdout else b""
+        self.stderr.drain()
+        return Finished(ended, time.monotonic() - self.begun, None, stdout, bytes(self.stderr.data))
 
     def watch(self, now: float) -> None:
         """Hold the run to its output, memory and process bounds. Halts it past one."""

@@ -7,26 +7,20 @@ plain values (or forge them, which is the same), and only a judge, which runs no
 
 from __future__ import annotations
 
-import builtins
 import json
 import os
 import socket
-import sys
 import time
-import types
 from typing import Any, NoReturn
 
 from deepcoder_sandbox.frames import PeerClosedError, pack, receive_frame, send_frame
 from deepcoder_sandbox.judge import judge
 from deepcoder_sandbox.plain_data import NotPlainDataError, decode, encode
+from deepcoder_sandbox.program_module import FILE_NAME, allow_full_depth, new_module
+from deepcoder_sandbox.stdin_program import run_program
 
 EXIT_SETUP = 97
-EXIT_MEMORY = 96
-EXIT_FLUSH = 120  # as CPython ends when it cannot flush standard output
 MAX_PROGRAM_BYTES = 72 * 1024 * 1024
-FILE_NAME = "program.py"
-# A program that says none of these holds no stream of its own whose last output would be written at its end only.
-STREAM_WORDS = ("open", "Wrapper", "Writer", "Buffered", "FileIO", "__del__")
 
 
 def run(mode: str, channel: int, *, has_peer: bool, watched: bool) -> NoReturn:
@@ -40,10 +34,8 @@ def run(mode: str, channel: int, *, has_peer: bool, watched: bool) -> NoReturn:
         _send_ready(channel, ready)
     else:
         send_frame(channel, ready)
-    sys.setrecursionlimit(sys.getrecursionlimit() + _depth())
     if mode == "stdin":
-        os.close(channel)
-        _run_stdin_program(task["program"])
+        run_program(task["program"], task["tests"], channel)
     elif mode == "calls":
         _answer_calls(task["program"], task["entry_point"], channel)
     elif mode == "judge" and has_peer:
@@ -62,89 +54,11 @@ def _send_ready(channel: int, ready: bytes) -> None:
         os.close(proc)
 
 
-def _depth() -> int:
-    """How many frames are ours: a program may recurse as deep as in an interpreter of its own."""
-    depth, frame = 1, sys._getframe()
-    while frame := frame.f_back:
-        depth += 1
-    return depth
-
-
-def _new_module(name: str) -> dict[str, Any]:
-    module = types.ModuleType(name)
-    module.__dict__.update(__builtins__=builtins, __file__=FILE_NAME)
-    sys.modules[name] = module
-    return module.__dict__
-
-
-def _run_stdin_program(program: str) -> NoReturn:
-    """Run `program` as `python program.py` would, to the end of the process."""
-    names, code = _new_module("__main__"), 0
-    try:
-        exec(compile(program, FILE_NAME, "exec", dont_inherit=True), names)
-    except SystemExit as stop:
-        code = _exit_code(stop)
-    except BaseException as error:
-        code = _report(error)
-    os._exit(_shut_down(code, names, any(word in program for word in STREAM_WORDS)))
-
-
-def _exit_code(stop: SystemExit) -> int:
-    if stop.code is None:
-        return 0
-    if isinstance(stop.code, int):
-        return stop.code & 0xFF
-    print(stop.code, file=sys.stderr)
-    return 1
-
-
-def _report(error: BaseException) -> int:
-    """Print the traceback as the interpreter does, and say with which status the process ends."""
-    try:
-        import traceback
-
-        trace = error.__traceback__.tb_next if error.__traceback__ else None
-        traceback.print_exception(type(error), error, trace, file=sys.stderr)
-    except BaseException:
-        os.write(2, type(error).__name__.encode() + b"\n")
-    return EXIT_MEMORY if isinstance(error, MemoryError) else 1
-
-
-def _shut_down(code: int, names: dict[str, Any], holds_streams: bool) -> int:
-    """The end of an interpreter: threads joined, atexit run, streams flushed. Returns the exit status.
-
-    Its costly teardown is left out, but for a program that `holds_streams`: those it left open are flushed by it.
-    """
-    try:
-        if "threading" in sys.modules:
-            sys.modules["threading"]._shutdown()
-        import atexit
-
-        atexit._run_exitfuncs()
-        code = _flush(sys.stdout) or code
-        if holds_streams:
-            names.clear()
-        return (_flush(sys.__stdout__) if sys.__stdout__ is not sys.stdout else 0) or code
-    except BaseException as error:
-        return _report(error) if isinstance(error, MemoryError) else code or EXIT_FLUSH
-
-
-def _flush(stream: Any) -> int:
-    """Flush a standard stream, which may be the program's own object. Returns the exit status that this leaves."""
-    try:
-        if stream is not None and not getattr(stream, "closed", False):
-            stream.flush()
-    except MemoryError:
-        return EXIT_MEMORY
-    except BaseException:
-        return EXIT_FLUSH
-    return 0
-
-
 def _answer_calls(program: str, entry_point: str | None, channel: int) -> NoReturn:
     """Define `program`, then answer every frame of arguments with what the entry point gave for them."""
-    names = _new_module("program")
+    names = new_module("program")
     try:
+        allow_full_depth()
         exec(compile(program, FILE_NAME, "exec", dont_inherit=True), names)
         function = _resolve(names, entry_point)
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""A stdin test: one real process with real pipes as its standard streams, its output compared here."""
+"""Stdin tests: a real process with real pipes as its standard streams, its output compared here."""
 
 from __future__ import annotations
 
@@ -10,16 +10,67 @@ from deepcoder_sandbox.program_run import Finished, ProgramRun, pump
 from deepcoder_sandbox.verdicts import failure, result
 
 
-def run_stdin_test(launcher: Launcher, program: str, test: StdinTest, limits: Limits) -> TestResult:
-    """The verdict on `program` given `test.input`. Raises LauncherFailedError."""
-    run = run_program(launcher, program, test.input, limits)
-    failed = failure(run, limits)
-    if failed:
-        return result(*failed, run)
-    actual = run.stdout.decode("utf-8", "surrogateescape")
-    if stdout_matches(test.output, actual):
-        return result(Verdict.ACCEPTED, "", run)
-    return result(Verdict.WRONG_ANSWER, stdout_difference(test.output, actual), run)
+class StdinProgram:
+    """A program that reads standard input. Each test has a process of its own, unless the program leaves nothing
+    behind (`shareable`): then one process runs test after test, and whatever it does not end well is run again alone.
+    """
+
+    def __init__(self, launcher: Launcher, program: str, limits: Limits, tests: int) -> None:
+        """`tests`: how many may follow."""
+        self._launcher = launcher
+        self._program = program
+        self._limits = limits
+        self._left = tests
+        self._run: ProgramRun | None = None
+
+    def run_test(self, test: StdinTest) -> TestResult:
+        """The verdict on the program given `test.input`. Raises LauncherFailedError."""
+        data = test.input.encode("utf-8", "surrogatepass")
+        run = self._run_again(data) or self._run_anew(data)
+        self._left -= 1
+        failed = failure(run, self._limits)
+        if failed:
+            return result(*failed, run)
+        actual = run.stdout.decode("utf-8", "surrogateescape")
+        if stdout_matches(test.output, actual):
+            return result(Verdict.ACCEPTED, "", run)
+        return result(Verdict.WRONG_ANSWER, stdout_difference(test.output, actual), run)
+
+    def close(self) -> None:
+        """End the program's process. Raises LauncherFailedError."""
+        if self._run is not None:
+            run, self._run = self._run, None
+            run.close()
+
+    def _run_again(self, data: bytes) -> Finished | None:
+        """A test in the process of the test before it; None when there is none, or it did not end well."""
+        run = self._run
+        if run is None:
+            return None
+        run.next_test(data)
+        pump([run], lambda: run.test_ended or run.channel.ended, run.begun + self._limits.timeout_seconds)
+        finished = run.take_test() if run.test_ended and not run.stop else None
+        if finished is None or failure(finished, self._limits):
+            self.close()
+            return None
+        return finished
+
+    def _run_anew(self, data: bytes) -> Finished:
+        limits = self._limits
+        cpu_seconds = limits.timeout_seconds * self._left
+        run = ProgramRun(self._launcher, "stdin", limits, cpu_seconds=cpu_seconds, stdin=data)
+        try:
+            run.load({"program": self._program, "tests": self._left})
+            deadline = run.begun + limits.timeout_seconds
+            pump([run], lambda: run.outputs_ended or run.test_ended, deadline)
+            finished = run.take_test() if run.test_ended and not run.stop else None
+            if finished is not None:
+                self._run = run
+                return finished
+            return run.finish(deadline)
+        finally:
+            if self._run is not run:
+                run.close()
 
 
 def run_program(launcher: Launcher, program: str, stdin: str, limits: Limits) -> Finished:
@@ -27,7 +78,7 @@ def run_program(launcher: Launcher, program: str, stdin: str, limits: Limits) ->
     data = stdin.encode("utf-8", "surrogatepass")
     run = ProgramRun(launcher, "stdin", limits, cpu_seconds=limits.timeout_seconds, stdin=data)
     try:
-        run.load({"program": program})
+        run.load({"program": program, "tests": 1})
         deadline = run.begun + limits.timeout_seconds
         pump([run], lambda: run.outputs_ended, deadline)
         return run.finish(deadline)

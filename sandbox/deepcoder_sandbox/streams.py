@@ -78,6 +78,11 @@ class Sink:
             if self.total_bytes == before:
                 return
 
+    def forget(self) -> None:
+        """Count and keep from here on."""
+        self.data.clear()
+        self.total_bytes = 0
+
     def close(self) -> None:
         """Close the pipe, once."""
         if self.descriptor >= 0:

@@ -6,8 +6,8 @@ import os
 import signal
 
 from deepcoder_api.grading import Limits, TestResult, Verdict
+from deepcoder_sandbox.program_module import EXIT_MEMORY
 from deepcoder_sandbox.program_run import PROCESS_BASE_MIB, Finished, Stop
-from deepcoder_sandbox.runner import EXIT_MEMORY
 
 DETAIL_CHARACTERS = 400
 # A process that dies by a signal above this share of its memory bound died of it: C code seldom says so.

@@ -39,7 +39,7 @@ async def test_more_than_may_wait_is_refused(pool):
 async def test_killed_zygote_is_replaced_and_the_program_graded(pool, registry):
     """The death of the grader's own process is not the program's failure."""
     before = registry.get_sample_value("deepcoder_sandbox_zygote_restarts_total")
-    os.kill(pool.run(lambda launcher: launcher.pid), signal.SIGKILL)
+    os.kill(pool.run(lambda launcher: launcher.pids[0]), signal.SIGKILL)
     result = await pool.grade(DOUBLING, request("print(2 * int(input()))"))
     assert result.accepted, result
     assert registry.get_sample_value("deepcoder_sandbox_zygote_restarts_total") == before + 1

@@ -9,8 +9,8 @@ import pytest
 
 from deepcoder_api.grading import Limits, Verdict
 from deepcoder_sandbox.launcher import Exit
+from deepcoder_sandbox.program_module import EXIT_MEMORY
 from deepcoder_sandbox.program_run import Finished, Stop
-from deepcoder_sandbox.runner import EXIT_MEMORY
 from deepcoder_sandbox.verdicts import failure, last_line, one_line, result
 
 LIMITS = Limits(timeout_seconds=2, memory_mib=100, output_mib=1, processes=4)

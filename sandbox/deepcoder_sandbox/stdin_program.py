@@ -1,0 +1,152 @@
+"""In a forked child: a program on standard input, as `python program.py` runs it. Once, to the end of the process, or
+test after test where the program leaves nothing behind (`shareable`)."""
+
+from __future__ import annotations
+
+import ast
+import gc
+import io
+import json
+import os
+import resource
+import socket
+import sys
+import time
+from types import CodeType
+from typing import Any, NoReturn
+
+from deepcoder_sandbox.frames import pack
+from deepcoder_sandbox.program_module import EXIT_MEMORY, FILE_NAME, allow_full_depth, new_module
+from deepcoder_sandbox.shareable import shareable
+
+EXIT_FLUSH = 120  # as CPython ends when it cannot flush standard output
+# A program that says none of these holds nothing whose last output would be written at the interpreter's end only.
+STREAM_WORDS = ("open", "Wrapper", "Writer", "Buffered", "FileIO", "__del__", "finally", "__exit__")
+
+
+def run_program(program: str, tests: int, channel: int) -> NoReturn:
+    """Run `program` on descriptors 0 and 1; with more than one test, again on those that come by `channel`.
+
+    Only then does the channel stay open, and each run ends with a frame {"status", "cpu" in seconds, "memory" in MiB}.
+    """
+    code = _shareable_code(program) if tests > 1 else None
+    if code is not None:
+        _run_tests(code, socket.socket(fileno=channel))
+    os.close(channel)
+    names = new_module("__main__")
+    status = _execute(program, names)
+    os._exit(_shut_down(status, names, any(word in program for word in STREAM_WORDS)))
+
+
+def _shareable_code(program: str) -> CodeType | None:
+    try:
+        tree = ast.parse(program, FILE_NAME)
+        return compile(tree, FILE_NAME, "exec", dont_inherit=True) if shareable(tree) else None
+    except BaseException:  # it will be told when the program is run
+        return None
+
+
+def _run_tests(code: CodeType, channel: socket.socket) -> NoReturn:
+    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    digits = sys.get_int_max_str_digits()
+    while True:
+        cpu = time.process_time()
+        names = new_module("__main__")
+        status = _shut_down(_execute(code, names), names, True)
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        report = {"status": status, "cpu": time.process_time() - cpu, "memory": used.ru_maxrss / 1024}
+        for number in (0, 1):
+            os.dup2(nowhere, number)
+        channel.sendall(pack(json.dumps(report).encode()))
+        _put_back(digits)
+        descriptors = socket.recv_fds(channel, 1, 2)[1]
+        if len(descriptors) != 2:
+            os._exit(0)
+        for number, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+
+
+def _put_back(digits: int) -> None:
+    """Make the interpreter as it was before the program: all that a shareable program can have changed."""
+    sys.stdin = sys.__stdin__ = _text(open(0, "rb", closefd=False))  # noqa: SIM115 - they live on
+    sys.stdout = sys.__stdout__ = _text(open(1, "wb", closefd=False))  # noqa: SIM115
+    sys.stderr = sys.__stderr__
+    sys.set_int_max_str_digits(digits)
+    gc.enable()
+    gc.collect()
+    if "random" in sys.modules:
+        sys.modules["random"].seed()
+    if "decimal" in sys.modules:
+        sys.modules["decimal"].setcontext(sys.modules["decimal"].DefaultContext.copy())
+
+
+def _text(stream: Any) -> io.TextIOWrapper:
+    """As the interpreter makes its own standard streams."""
+    return io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="\n")
+
+
+def _execute(program: str | CodeType, names: dict[str, Any]) -> int:
+    """Run the program in its module. Returns the exit status that an interpreter would end with."""
+    try:
+        code = compile(program, FILE_NAME, "exec", dont_inherit=True) if isinstance(program, str) else program
+        allow_full_depth()
+        exec(code, names)
+    except SystemExit as stop:
+        return _exit_code(stop)
+    except BaseException as error:
+        return _report(error)
+    return 0
+
+
+def _exit_code(stop: SystemExit) -> int:
+    if stop.code is None:
+        return 0
+    if isinstance(stop.code, int):
+        return stop.code & 0xFF
+    print(stop.code, file=sys.stderr)
+    return 1
+
+
+def _report(error: BaseException) -> int:
+    """Print the traceback as the interpreter does, and say with which status the process ends."""
+    try:
+        import traceback
+
+        trace = error.__traceback__.tb_next if error.__traceback__ else None
+        traceback.print_exception(type(error), error, trace, file=sys.stderr)
+    except BaseException:
+        os.write(2, type(error).__name__.encode() + b"\n")
+    return EXIT_MEMORY if isinstance(error, MemoryError) else 1
+
+
+def _shut_down(code: int, names: dict[str, Any], holds_streams: bool) -> int:
+    """The end of an interpreter: threads joined, atexit run, streams flushed. Returns the exit status.
+
+    Its costly teardown is left out, but for a program that `holds_streams`: those it left open are flushed by it.
+    """
+    try:
+        if "threading" in sys.modules:
+            sys.modules["threading"]._shutdown()
+        import atexit
+
+        atexit._run_exitfuncs()
+        code = _flush(sys.stdout) or code
+        if holds_streams:
+            names.clear()
+            code = _flush(sys.stdout) or code
+        return (_flush(sys.__stdout__) if sys.__stdout__ is not sys.stdout else 0) or code
+    except BaseException as error:
+        return _report(error) if isinstance(error, MemoryError) else code or EXIT_FLUSH
+
+
+def _flush(stream: Any) -> int:
+    """Flush a standard stream, which may be the program's own object. Returns the exit status that this leaves."""
+    try:
+        if stream is not None and not getattr(stream, "closed", False):
+            stream.flush()
+    except MemoryError:
+        return EXIT_MEMORY
+    except BaseException:
+        return EXIT_FLUSH
+    return 0

@@ -1,8 +1,8 @@
-"""What a forked child runs once it is confined: a program on stdin, a program that answers calls, or a judge.
+"""What a forked child runs once it is confined: a program on stdin, one that answers calls, a judge, or a checker.
 
 The child is one of ours until `ready` is sent; from then on nothing it says is trusted further than its role: a
 program on stdin has only its three descriptors and its exit status, a program that answers calls can only return
-plain values (or forge them, which is the same), and only a judge, which runs no model-written code, gives a verdict.
+plain values (or forge them, which is the same); only a judge or a checker, which run no model-written code, decide.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import socket
 import time
 from typing import Any, NoReturn
 
+from deepcoder_sandbox.checker_process import answer_checks
 from deepcoder_sandbox.frames import PeerClosedError, pack, receive_frame, send_frame
 from deepcoder_sandbox.judge import judge
 from deepcoder_sandbox.plain_data import NotPlainDataError, decode, encode
@@ -40,6 +41,8 @@ def run(mode: str, channel: int, *, has_peer: bool, watched: bool) -> NoReturn:
         _answer_calls(task["program"], task["entry_point"], channel)
     elif mode == "judge" and has_peer:
         judge(task, channel, channel + 1)
+    elif mode == "check":
+        answer_checks(task["checker"], channel, task["max_bytes"])
     os._exit(EXIT_SETUP)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from deepcoder_api.grading import Limits, TestResult, Verdict
+from deepcoder_api.grading import MAX_STDERR_CHARACTERS, Limits, TestResult, Verdict
 from deepcoder_sandbox.program_module import EXIT_MEMORY
 from deepcoder_sandbox.program_run import PROCESS_BASE_MIB, Finished, Stop
 
@@ -50,12 +50,14 @@ def _stopped(run: Finished, limits: Limits) -> tuple[Verdict, str] | None:
 
 def result(verdict: Verdict, detail: str, run: Finished) -> TestResult:
     """A test's result with what the run used."""
+    stderr = run.stderr.decode("utf-8", "replace")[-MAX_STDERR_CHARACTERS:] if verdict is Verdict.RUNTIME_ERROR else ""
     return TestResult(
         verdict=verdict,
         wall_seconds=run.wall_seconds,
         cpu_seconds=run.exit.cpu_seconds,
         memory_mib=run.exit.memory_mib,
         detail=one_line(detail),
+        stderr=stderr,
     )
 
 

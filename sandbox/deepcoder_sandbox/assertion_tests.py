@@ -44,7 +44,7 @@ def _judge(
     peer = run.channel.socket.dup()
     peer.setblocking(True)
     with peer:
-        judge = ProgramRun(launcher, "judge", bounds, cpu_seconds=limits.timeout_seconds, peer=peer)
+        judge = ProgramRun(launcher.beside, "judge", bounds, cpu_seconds=limits.timeout_seconds, peer=peer)
     try:
         run.channel.hand_over()
         judge.load({"code": test.code, "max_bytes": limits.output_mib * MIB})

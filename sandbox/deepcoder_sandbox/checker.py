@@ -47,7 +47,7 @@ class Checker:
 
     def _running(self) -> ProgramRun:
         if self._run is None:
-            launcher = self._launcher.suited_to(self._source)
+            launcher = self._launcher.beside.suited_to(self._source)
             # Each answer has its own bound; the process may live through hundreds of them.
             self._run = ProgramRun(launcher, "check", CHECK_LIMITS, cpu_seconds=100 * CHECK_LIMITS.timeout_seconds)
             self._run.load({"checker": self._source, "max_bytes": 256 * MIB})

@@ -80,12 +80,13 @@ def limit(*, memory_mib: int, cpu_seconds: int, processes: int, file_mib: int, b
         resource.setrlimit(kind, (bound, bound))
 
 
-def take_descriptors(descriptors: list[int]) -> None:
-    """Make `descriptors` 0, 1, 2, … and close every other one."""
-    lifted = [_lift(descriptor, len(descriptors)) for descriptor in descriptors]
-    for number, descriptor in enumerate(lifted):
+def take_descriptors(descriptors: list[int], *, first: int) -> None:
+    """Make `descriptors` first, first + 1, … and close every other one from there on."""
+    end = first + len(descriptors)
+    lifted = [_lift(descriptor, end) for descriptor in descriptors]
+    for number, descriptor in enumerate(lifted, start=first):
         os.dup2(descriptor, number, inheritable=number < 3)
-    os.closerange(len(descriptors), 1 << 20)
+    os.closerange(end, 1 << 20)
 
 
 def _lift(descriptor: int, above: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -36,7 +37,10 @@ class LauncherFailedError(Exception):
 
 @dataclass(frozen=True)
 class Exit:
-    """How a run ended: `status` as os.wait gives it, CPU seconds of the whole tree, peak MiB of its largest process."""
+    """How a run ended: `status` as os.wait gives it, CPU seconds of the whole tree, peak MiB of its largest process.
+
+    `killed`: by us, as it had not ended.
+    """
 
     status: int
     cpu_seconds: float
@@ -50,29 +54,37 @@ class Launcher:
     def __init__(self, scratch: Path, preload: Sequence[str] = PRELOAD) -> None:
         self._scratch = scratch
         self._preload = tuple(preload)
-        self._numeric: Launcher | None = None
+        self._companions: dict[str, Launcher] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self._folders: dict[int, str] = {}
+        self._folder = ""
         self.missing: dict[str, str] = {}
 
     def suited_to(self, program: str) -> Launcher:
-        """The launcher that has what `program` imports: this one, or its companion with numpy, started when needed.
+        """The launcher that has what `program` imports: this one, or its companion with numpy.
 
-        It goes when this one goes. Raises LauncherFailedError.
+        Raises LauncherFailedError.
         """
-        if NUMERIC not in program:
-            return self
-        if self._numeric is None:
-            self._numeric = Launcher(self._scratch, (*self._preload, NUMERIC))
-            self._numeric.start()
-        return self._numeric
+        return self._companion("numeric", (*self._preload, NUMERIC)) if NUMERIC in program else self
+
+    @property
+    def beside(self) -> Launcher:
+        """The companion that forks what runs beside a program: a judge, a checker. Raises LauncherFailedError."""
+        return self._companion("beside", self._preload)
+
+    def _companion(self, name: str, preload: Sequence[str]) -> Launcher:
+        """Started when first needed; it goes when this one goes."""
+        if name not in self._companions:
+            companion = Launcher(self._scratch, preload)
+            companion.start()
+            self._companions[name] = companion
+        return self._companions[name]
 
     @property
     def pids(self) -> list[int]:
         """The process ids of the zygotes that there are."""
         own = [self._process.pid] if self._process else []
-        return own + (self._numeric.pids if self._numeric else [])
+        return own + [pid for companion in self._companions.values() for pid in companion.pids]
 
     @property
     def watches_trees(self) -> bool:
@@ -112,43 +124,56 @@ class Launcher:
 
     def close(self) -> None:
         """End the zygote and with it every run of its own."""
-        if self._numeric:
-            self._numeric.close()
-            self._numeric = None
+        for companion in self._companions.values():
+            companion.close()
+        self._companions.clear()
         if self._control:
             self._control.close()
         if self._process:
             self._process.kill()
             self._process.wait(ANSWER_SECONDS)
         self._control = self._process = None
-        for folder in self._folders.values():
-            shutil.rmtree(folder, ignore_errors=True)
-        self._folders.clear()
+        self._remove_folder()
 
-    def spawn(self, mode: str, limits: dict[str, int], descriptors: Sequence[int]) -> int:
-        """Fork a confined child with `descriptors` as 0, 1, 2, … and return its pid. Raises LauncherFailedError."""
-        folder = self._make_folder() if "mount" in self.missing else ""
-        self._send({"op": "spawn", "mode": mode, "limits": limits, "folder": folder}, descriptors)
+    def spawn(self, mode: str, limits: dict[str, int], descriptors: Sequence[int]) -> None:
+        """Fork a confined child with `descriptors` as 2, 3, … One at a time: `finish` must follow.
+
+        Raises LauncherFailedError.
+        """
+        self._folder = self._make_folder() if "mount" in self.missing else ""
+        self._send({"mode": mode, "limits": limits, "folder": self._folder}, descriptors)
+
+    def finish(self, pid: int | None, seconds: float) -> Exit:
+        """Wait `seconds` for the end of the run whose first process is `pid`, kill what is left of it then.
+
+        Raises LauncherFailedError: also when it should be killed and has no `pid` yet.
+        """
+        killed = not self._answers_within(max(0.0, seconds))
+        if killed:
+            if pid is None:
+                raise LauncherFailedError("a program's process cannot be set up: it says nothing")
+            self.kill(pid)
         answer = self._receive(ANSWER_SECONDS)
-        if "pid" not in answer:
+        self._remove_folder()
+        if "status" not in answer:
             raise LauncherFailedError(f"a program cannot be forked: {answer.get('error')}")
-        if folder:
-            self._folders[answer["pid"]] = folder
-        return answer["pid"]
-
-    def finish(self, pid: int, seconds: float) -> Exit:
-        """Wait `seconds` for the run's end, kill what is left of it, reap it. Raises LauncherFailedError."""
-        self._send({"op": "finish", "pid": pid, "seconds": max(0.0, seconds)}, ())
-        answer = self._receive(ANSWER_SECONDS + max(0.0, seconds))
-        folder = self._folders.pop(pid, None)
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
-        return Exit(answer["status"], answer["cpu"], answer["memory"], answer["killed"])
+        return Exit(answer["status"], answer["cpu"], answer["memory"], killed)
 
     def kill(self, pid: int) -> None:
-        """Kill a run that `finish` has not seen yet (so its pid is still its own)."""
+        """Kill a run of which no end was seen a moment ago (so its pid is still its own)."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+    def _answers_within(self, seconds: float) -> bool:
+        assert self._control is not None
+        poller = select.poll()
+        poller.register(self._control.fileno(), select.POLLIN)
+        return bool(poller.poll(1000 * seconds))
+
+    def _remove_folder(self) -> None:
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = ""
 
     def _make_folder(self) -> str:
         folder = tempfile.mkdtemp(prefix="run-", dir=self._scratch)
@@ -161,8 +186,9 @@ class Launcher:
             raise LauncherFailedError("the zygote is not running")
         try:
             self._control.settimeout(ANSWER_SECONDS)
-            socket.send_fds(self._control, [b"\0"], list(descriptors))
-            self._control.sendall(pack(json.dumps(request).encode()))
+            data = b"\0" + pack(json.dumps(request).encode())
+            sent = socket.send_fds(self._control, [data], list(descriptors))
+            self._control.sendall(data[sent:])
         except OSError as error:
             raise LauncherFailedError(f"the zygote is gone: {error}") from error
 

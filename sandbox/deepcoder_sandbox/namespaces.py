@@ -21,7 +21,7 @@ NAMESPACES = {
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 1 << 12, 1 << 14, 1 << 18
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER = 1, 4, 38, 36
 
-_CLONE_CHILD_SETTID = 0x01000000
+_CLONE_CHILD_SETTID, _CLONE_VFORK = 0x01000000, 0x00004000
 _CAPABILITY_VERSION_3 = 0x20080522
 # Numbers of clone and capset, and where glibc keeps a thread's id inside its descriptor.
 _MACHINES = {"x86_64": (56, 126, 720), "aarch64": (220, 91, 208)}
@@ -33,9 +33,10 @@ _libc.syscall.restype = ctypes.c_long
 _libc.pthread_self.restype = ctypes.c_void_p
 
 
-def clone(flags: int) -> int:
+def clone(flags: int, *, suspended: bool = False) -> int:
     """Fork into the namespaces of `flags`: 0 in the child, its pid in the parent. Raises OSError.
 
+    `suspended`: the parent sleeps until the child has ended, and so makes no copy of the memory that they share.
     As os.fork it runs Python's own before-and-after hooks (the import lock, `random`'s new seed, thread identity).
     The calling process must have one thread.
     """
@@ -43,7 +44,8 @@ def clone(flags: int) -> int:
     settid = _CLONE_CHILD_SETTID if thread_id else 0
     child_tid = (thread_id, 0) if _CLONE == 56 else (0, thread_id)
     ctypes.pythonapi.PyOS_BeforeFork()
-    words = [ctypes.c_long(word) for word in (_CLONE, flags | settid | signal.SIGCHLD, 0, 0, *child_tid)]
+    flags |= settid | signal.SIGCHLD | (_CLONE_VFORK if suspended else 0)
+    words = [ctypes.c_long(word) for word in (_CLONE, flags, 0, 0, *child_tid)]
     pid = _libc.syscall(*words)
     number = ctypes.get_errno()
     if pid == 0:

@@ -61,7 +61,10 @@ class ProgramRun:
         stdin: bytes | None = None,
         peer: socket.socket | None = None,
     ) -> None:
-        """Fork it. Without `stdin`, its standard input and output are /dev/null. Raises LauncherFailedError."""
+        """Fork it. Without `stdin`, its standard input and output are /dev/null. Raises LauncherFailedError.
+
+        A launcher has one run at a time.
+        """
         self.limits = limits
         self.stop: Stop | None = None
         self._launcher = launcher
@@ -72,17 +75,19 @@ class ProgramRun:
         self.channel = Channel(ours, limits.output_mib * MIB, takes_proc=launcher.watches_trees)
         self.stdin: Source | None = None
         self.stdout: Sink | None = None
-        given = self._open_pipes(stdin)
+        error_end, error_child = _pipe()
+        self.stderr = Sink(error_end, STDERR_TAIL_BYTES)
         try:
-            descriptors = [*given, theirs.fileno()] + ([peer.fileno()] if peer else [])
-            self.pid = launcher.spawn(mode, self._bounds(cpu_seconds), descriptors)
+            if stdin is not None:
+                self._give_streams(stdin)
+            descriptors = [error_child, theirs.fileno()] + ([peer.fileno()] if peer else [])
+            launcher.spawn(mode, self._bounds(cpu_seconds), descriptors)
         except LauncherFailedError:
             self._close_streams()
             raise
         finally:
             theirs.close()
-            for descriptor in set(given):
-                os.close(descriptor)
+            os.close(error_child)
         self.begun = time.monotonic()
 
     def _bounds(self, cpu_seconds: float) -> dict[str, int]:
@@ -93,21 +98,23 @@ class ProgramRun:
             "file_mib": MAX_FILE_MIB,
         }
 
-    def _open_pipes(self, stdin: bytes | None) -> list[int]:
-        """Make our ends; return the child's 0, 1 and 2."""
-        error_end, error_child = _pipe()
-        self.stderr = Sink(error_end, STDERR_TAIL_BYTES)
-        if stdin is None:
-            nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-            return [nothing, nothing, error_child]
-        return [*self._open_input_and_output(stdin), error_child]
-
-    def _open_input_and_output(self, stdin: bytes) -> list[int]:
+    def _give_streams(self, stdin: bytes) -> None:
+        """Make pipes for standard input and output and send the child's ends; it takes them for 0 and 1."""
         input_child, input_end = _pipe()
         output_end, output_child = _pipe()
         self.stdin = Source(input_end, stdin)
         self.stdout = Sink(output_end, self.limits.output_mib * MIB + 1)
-        return [input_child, output_child]
+        try:
+            with contextlib.suppress(OSError):  # it is gone: its streams say so
+                socket.send_fds(self.channel.socket, [b"\0"], [input_child, output_child])
+        finally:
+            os.close(input_child)
+            os.close(output_child)
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of its first process; None before it has said its first word."""
+        return self.channel.pid
 
     @property
     def streams(self) -> Sequence[Source | Sink | Channel]:
@@ -143,13 +150,7 @@ class ProgramRun:
             if stream is not None:
                 stream.close()
         self.stderr.forget()
-        given = self._open_input_and_output(stdin)
-        try:
-            with contextlib.suppress(OSError):  # it is gone: its streams say so
-                socket.send_fds(self.channel.socket, [b"\0"], given)
-        finally:
-            for descriptor in given:
-                os.close(descriptor)
+        self._give_streams(stdin)
         self.begun = time.monotonic()
 
     def take_test(self) -> Finished | None:
@@ -189,12 +190,13 @@ class ProgramRun:
         """End the run now; the first reason stands."""
         if self.stop is None and self._exit is None:
             self.stop = stop
-            self._launcher.kill(self.pid)
+            if self.pid is not None:
+                self._launcher.kill(self.pid)
 
     def cpu_seconds(self) -> float:
         """CPU seconds so far of the run's first process; 0 where the kernel does not tell."""
         try:
-            return time.clock_gettime(((~self.pid) << 3) | 2)
+            return time.clock_gettime(((~self.pid) << 3) | 2) if self.pid else 0.0
         except OSError:
             return 0.0
 
@@ -221,7 +223,6 @@ class ProgramRun:
         """Kill and reap the run if `finish` has not, and close all streams. Raises LauncherFailedError."""
         try:
             if self._exit is None:
-                self._launcher.kill(self.pid)
                 self._exit = self._launcher.finish(self.pid, 0.0)
         finally:
             self._close_streams()

@@ -18,7 +18,7 @@ from deepcoder_sandbox.frames import PeerClosedError, pack, receive_frame, send_
 from deepcoder_sandbox.judge import judge
 from deepcoder_sandbox.plain_data import NotPlainDataError, decode, encode
 from deepcoder_sandbox.program_module import FILE_NAME, allow_full_depth, new_module
-from deepcoder_sandbox.stdin_program import run_program
+from deepcoder_sandbox.stdin_program import run_program, take_streams
 
 EXIT_SETUP = 97
 MAX_PROGRAM_BYTES = 72 * 1024 * 1024
@@ -29,14 +29,13 @@ def run(mode: str, channel: int, *, has_peer: bool, watched: bool) -> NoReturn:
 
     `watched`: /proc shows this run's processes alone, and goes to the server.
     """
-    task = json.loads(receive_frame(channel, MAX_PROGRAM_BYTES))
-    ready = json.dumps({"ready": True, "cpu": time.process_time()}).encode()
-    if watched:
-        _send_ready(channel, ready)
-    else:
-        send_frame(channel, ready)
+    end = socket.socket(fileno=channel)
     if mode == "stdin":
-        run_program(task["program"], task["tests"], channel)
+        take_streams(end)
+    task = json.loads(receive_frame(channel, MAX_PROGRAM_BYTES))
+    _send_ready(end, watched)
+    if mode == "stdin":
+        run_program(task["program"], task["tests"], end)
     elif mode == "calls":
         _answer_calls(task["program"], task["entry_point"], channel)
     elif mode == "judge" and has_peer:
@@ -46,15 +45,12 @@ def run(mode: str, channel: int, *, has_peer: bool, watched: bool) -> NoReturn:
     os._exit(EXIT_SETUP)
 
 
-def _send_ready(channel: int, ready: bytes) -> None:
-    """Say that the program begins now, and hand out our own /proc, by which the server watches the whole tree."""
-    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
-    end = socket.socket(fileno=os.dup(channel))
-    try:
-        socket.send_fds(end, [pack(ready)], [proc])
-    finally:
-        end.close()
-        os.close(proc)
+def _send_ready(end: socket.socket, watched: bool) -> None:
+    """Say that the program begins now; `watched`: and hand out our own /proc, by which the server sees the tree."""
+    proc = [os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)] if watched else []
+    socket.send_fds(end, [pack(json.dumps({"ready": True, "cpu": time.process_time()}).encode())], proc)
+    for descriptor in proc:
+        os.close(descriptor)
 
 
 def _answer_calls(program: str, entry_point: str | None, channel: int) -> NoReturn:

@@ -24,15 +24,15 @@ EXIT_FLUSH = 120  # as CPython ends when it cannot flush standard output
 STREAM_WORDS = ("open", "Wrapper", "Writer", "Buffered", "FileIO", "__del__", "finally", "__exit__")
 
 
-def run_program(program: str, tests: int, channel: int) -> NoReturn:
+def run_program(program: str, tests: int, channel: socket.socket) -> NoReturn:
     """Run `program` on descriptors 0 and 1; with more than one test, again on those that come by `channel`.
 
     Only then does the channel stay open, and each run ends with a frame {"status", "cpu" in seconds, "memory" in MiB}.
     """
     code = _shareable_code(program) if tests > 1 else None
     if code is not None:
-        _run_tests(code, socket.socket(fileno=channel))
-    os.close(channel)
+        _run_tests(code, channel)
+    channel.close()
     names = new_module("__main__")
     status = _execute(program, names)
     os._exit(_shut_down(status, names, any(word in program for word in STREAM_WORDS)))
@@ -59,12 +59,17 @@ def _run_tests(code: CodeType, channel: socket.socket) -> NoReturn:
             os.dup2(nowhere, number)
         channel.sendall(pack(json.dumps(report).encode()))
         _put_back(digits)
-        descriptors = socket.recv_fds(channel, 1, 2)[1]
-        if len(descriptors) != 2:
+        if not take_streams(channel):
             os._exit(0)
-        for number, descriptor in enumerate(descriptors):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
+
+
+def take_streams(channel: socket.socket) -> bool:
+    """Wait for the two descriptors that become standard input and output; False when the server is gone."""
+    _, descriptors, _, _ = socket.recv_fds(channel, 1, 2)
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    return len(descriptors) == 2
 
 
 def _put_back(digits: int) -> None:

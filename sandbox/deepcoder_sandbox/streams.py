@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import select
 import socket
+import struct
 
 from deepcoder_sandbox.frames import HEADER, pack
 
 CHUNK_BYTES = 1 << 16
+SCM_CREDENTIALS = 2
+CREDENTIALS, DESCRIPTOR = struct.Struct("3i"), struct.Struct("i")
+ANCILLARY_BYTES = socket.CMSG_SPACE(CREDENTIALS.size) + socket.CMSG_SPACE(DESCRIPTOR.size)
 
 
 class Source:
@@ -91,13 +95,16 @@ class Sink:
 
 
 class Channel:
-    """Frames to and from a run. With `takes_proc` the first descriptor that comes is the run's /proc.
+    """Frames to and from a run. `pid` is that of the process that sent the first, as the kernel tells it.
 
-    Ours sends it with the ready frame, so that no later one, which the program may have sent, is ever taken for it.
+    With `takes_proc` the first descriptor that comes is the run's /proc. Ours sends it with the ready frame, so that no
+    later one, which the program may have sent, is ever taken for it.
     """
 
     def __init__(self, end: socket.socket, max_frame_bytes: int, *, takes_proc: bool) -> None:
         end.setblocking(False)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self.pid: int | None = None
         self.socket = end
         self.descriptor = end.fileno()
         self.frames: list[bytes] = []
@@ -129,12 +136,16 @@ class Channel:
         except OSError:
             self._outgoing = memoryview(b"")  # what it still sent is read below
         try:
-            data, descriptors, _, _ = socket.recv_fds(self.socket, 4 * CHUNK_BYTES, 1)
+            data, ancillary, _, _ = self.socket.recvmsg(4 * CHUNK_BYTES, ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return
         except ConnectionResetError:
-            data, descriptors = b"", []
-        self._keep_proc(descriptors)
+            data, ancillary = b"", []
+        for _, kind, content in ancillary:
+            if kind == socket.SCM_RIGHTS:
+                self._keep_proc([number for (number,) in DESCRIPTOR.iter_unpack(content)])
+            elif kind == SCM_CREDENTIALS and self.pid is None and data:
+                self.pid = CREDENTIALS.unpack(content)[0]
         self.ended = not data
         self._incoming += data
         self._take_frames()

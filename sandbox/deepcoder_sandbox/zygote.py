@@ -4,11 +4,10 @@ It is told nothing of problems and programs: a child reads its program from its 
 stay in the server, so nothing that a child could find in inherited memory tells it about any test or other program.
 Frames on its control socket, as JSON, with descriptors as SCM_RIGHTS:
     out  {"missing": {namespace: reason}}                                     once, when it is warm
-    in   {"op": "spawn", "mode", "limits": {...}, "folder", ...} and descriptors 0, 1, 2, channel[, peer]
-    out  {"pid": n} | {"error": text}
-    in   {"op": "finish", "pid": n, "seconds": s}
-    out  {"status": wait status, "cpu": seconds, "memory": MiB, "killed": bool}
-`finish` waits `seconds` for the end of the run, then kills it; its whole tree dies with its first process.
+    in   {"mode", "limits": {...}, "folder"} and descriptors stderr, channel[, peer]
+    out  {"status": wait status, "cpu": seconds, "memory": MiB} | {"error": text}
+One run at a time: the zygote sleeps while it lasts, so that nothing of the memory that they share is copied for it.
+Who wants to end a run kills its first process, and its whole tree dies with it.
 """
 
 from __future__ import annotations
@@ -66,8 +65,7 @@ class Zygote:
                 request, descriptors = self._receive()
             except PeerClosedError:
                 return
-            answer = self._spawn(request, descriptors) if request["op"] == "spawn" else self._finish(request)
-            send_frame(self.control.fileno(), json.dumps(answer).encode())
+            send_frame(self.control.fileno(), json.dumps(self._run(request, descriptors)).encode())
 
     def _receive(self) -> tuple[dict[str, Any], list[int]]:
         ancillary_bytes = socket.CMSG_SPACE(4 * MAX_DESCRIPTORS)
@@ -82,23 +80,27 @@ class Zygote:
         ]
         return json.loads(receive_frame(self.control.fileno(), MAX_REQUEST_BYTES)), descriptors
 
-    def _spawn(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+    def _run(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
         try:
-            pid = namespaces.clone(self.flags)
+            pid = namespaces.clone(self.flags, suspended=True)
+            if pid == 0:
+                self._child(request, descriptors)
+            _, status, usage = os.wait4(pid, 0)
         except OSError as error:
             return {"error": f"clone: {error.strerror}"}
-        if pid == 0:
-            self._child(request, descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        return {"pid": pid}
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        if "pid" in self.missing:
+            _sweep()
+        return {"status": status, "cpu": usage.ru_utime + usage.ru_stime, "memory": usage.ru_maxrss / 1024}
 
     def _child(self, request: dict[str, Any], descriptors: list[int]) -> None:
         """Everything of a run: never returns. A failure before the program begins is told on the channel."""
         channel = 3
         try:
             namespaces.prctl(namespaces.PR_SET_PDEATHSIG, signal.SIGKILL)
-            confinement.take_descriptors(descriptors)
+            confinement.take_descriptors(descriptors, first=2)
             os.setsid()  # else kill(0) would reach the zygote and the server
             confinement.enter(
                 home=request["folder"] or self.home,
@@ -116,27 +118,9 @@ class Zygote:
             finally:
                 os._exit(runner.EXIT_SETUP)
         try:
-            runner.run(request["mode"], channel, has_peer=len(descriptors) > 4, watched=self.watched)
+            runner.run(request["mode"], channel, has_peer=len(descriptors) > 2, watched=self.watched)
         finally:
             os._exit(runner.EXIT_SETUP)
-
-    def _finish(self, request: dict[str, Any]) -> dict[str, Any]:
-        pid, deadline = request["pid"], time.monotonic() + request["seconds"]
-        killed = False
-        while True:
-            done, status, usage = os.wait4(pid, 0 if killed else os.WNOHANG)
-            if done:
-                break
-            remaining = deadline - time.monotonic()
-            if remaining > 0:
-                signal.sigtimedwait([signal.SIGCHLD], min(remaining, 0.5))
-            else:
-                os.kill(pid, signal.SIGKILL)
-                killed = True
-        if "pid" in self.missing:
-            _sweep()
-        cpu, memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-        return {"status": status, "cpu": cpu, "memory": memory, "killed": killed}
 
 
 def _sweep() -> None:
@@ -195,7 +179,6 @@ def main() -> None:
     namespaces.prctl(namespaces.PR_SET_PDEATHSIG, signal.SIGKILL)
     namespaces.prctl(namespaces.PR_SET_NO_NEW_PRIVS, 1)
     namespaces.prctl(namespaces.PR_SET_CHILD_SUBREAPER, 1)
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
     for name in filter(None, preload.split(",")):
         __import__(name)
     sys.path[:] = program_path(sys.path, package_folder, site.getsitepackages())

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,17 @@ class Tool:
     output: str = ""
     links: tuple[str, ...] = ()
     patch: tuple[tuple[str, str], ...] = ()
+    # Package variables that the linker sets.
+    variables: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @classmethod
     def read(cls, name: str, values: dict[str, Any]) -> Tool:
         """The tool of an entry of tools.json."""
         given = dict(values)
-        for field in ("packages", "links"):
-            given[field] = tuple(given.get(field, ()))
-        given["patch"] = tuple(sorted(given.get("patch", {}).items()))
+        for key in ("packages", "links"):
+            given[key] = tuple(given.get(key, ()))
+        for key in ("patch", "variables"):
+            given[key] = tuple(sorted(given.get(key, {}).items()))
         return cls(name=name, **given)
 
 
@@ -57,7 +60,7 @@ def read_tools(file: Path = SOURCES / "tools.json") -> list[Tool]:
 
 def tool_hash(tool: Tool, sources: Path = SOURCES) -> str:
     """A hash of everything that shapes the tool's binaries, the compiler's own version aside."""
-    digest = hashlib.sha256(f"{RECIPE} {tool}".encode())
+    digest = hashlib.sha256(f"{RECIPE} {tool} {tool.variables or ''}".rstrip().encode())
     if tool.source:
         for file in sorted((sources / tool.source).iterdir()):
             digest.update(file.name.encode() + b"\0" + file.read_bytes())
@@ -129,7 +132,8 @@ def _copy_source(tool: Tool, work: Path) -> None:
 
 
 def _flags(tool: Tool) -> list[str]:
-    return ["-ldflags", "-s -w", *(("-tags", tool.tags) if tool.tags else ())]
+    variables = "".join(f" -X {name}={value}" for name, value in tool.variables)
+    return ["-ldflags", f"-s -w{variables}", *(("-tags", tool.tags) if tool.tags else ())]
 
 
 def _go(folder: Path, *arguments: str, **environment: str) -> str:

@@ -48,7 +48,7 @@ class Helm:
 
     def template(self, *values: str) -> list[Document]:
         """The chart's documents with all images set."""
-        text = self.run("template", RELEASE, str(CHART), "-n", NAMESPACE, "--kube-version=1.34.0", *IMAGES, *values)
+        text = self.run("template", RELEASE, str(CHART), "-n", NAMESPACE, *IMAGES, *values)
         return [document for document in yaml.safe_load_all(text) if document]
 
     def install(self, release: str, namespace: str, *values: str, chart: Path = CHART) -> str:

@@ -7,7 +7,7 @@ import time
 
 from deepcoder_api.grading import Limits, TestResult, Verdict
 from deepcoder_api.problems import AssertionTest
-from deepcoder_sandbox.function_tests import GRACE_SECONDS, judge_answer, load_program, parse
+from deepcoder_sandbox.function_tests import GRACE_SECONDS, load_program, parse, why_failed
 from deepcoder_sandbox.launcher import Launcher, LauncherFailedError
 from deepcoder_sandbox.program_run import MIB, Finished, ProgramRun, pump
 from deepcoder_sandbox.verdicts import failure, result
@@ -29,7 +29,7 @@ def run_assertion_test(
             return _failed(run, channel.ended, limits, "the program ended while it was defined")
         answer = parse(channel.frames.pop(0))
         if "loaded" not in answer:
-            return result(*judge_answer(answer, None), _end(run))
+            return result(*why_failed(answer), _end(run))
         report = _judge(launcher, run, test, limits, deadline)
         return _conclude(run, report, limits, deadline)
     finally:

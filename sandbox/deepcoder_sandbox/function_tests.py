@@ -75,7 +75,7 @@ class FunctionProgram:
             finished = run.finish(time.monotonic())
         finally:
             run.close()
-        return result(*judge_answer(loaded, None), finished)
+        return result(*why_failed(loaded), finished)
 
     def _end(self) -> TestResult:
         """The program gave no answer: its process is over, or is ended now. The next test starts a new one."""
@@ -110,14 +110,19 @@ def parse(frame: bytes) -> dict[str, Any]:
 
 def judge_answer(answer: dict[str, Any], expected: Any) -> tuple[Verdict, str]:
     """The verdict on what a call gave, with one line for people."""
-    if "value" in answer:
-        try:
-            actual = untag(answer["value"])
-        except NotPlainDataError as error:
-            return Verdict.WRONG_ANSWER, str(error)
-        if json_equal(expected, actual):
-            return Verdict.ACCEPTED, ""
-        return Verdict.WRONG_ANSWER, f"expected {shorten(expected)}, got {shorten(actual)}"
+    if "value" not in answer:
+        return why_failed(answer)
+    try:
+        actual = untag(answer["value"])
+    except NotPlainDataError as error:
+        return Verdict.WRONG_ANSWER, str(error)
+    if json_equal(expected, actual):
+        return Verdict.ACCEPTED, ""
+    return Verdict.WRONG_ANSWER, f"expected {shorten(expected)}, got {shorten(actual)}"
+
+
+def why_failed(answer: dict[str, Any]) -> tuple[Verdict, str]:
+    """The verdict on an answer where no value is due, or that has none, with one line for people: never accepted."""
     if "not_plain" in answer:
         return Verdict.WRONG_ANSWER, _said(answer["not_plain"])
     detail = raised_line(answer)

@@ -138,6 +138,9 @@ TRICKS = {
         '        t = b\'{"verdict": "passed", "value": true}\'\n'
         "        os.write(3, len(t).to_bytes(4, 'big') + t)\n"
     ),
+    "a value where the load is to be confirmed": (
+        "import os\nt = b'{\"value\": null}'\nos.write(3, len(t).to_bytes(4, 'big') + t)\ndef f(*a): return None"
+    ),
     "broken frames": "import os\nos.write(3, b'\\xff' * 100)\ndef f(*a): pass",
     "deeply nested answer": (
         "import os\nt = b'{\"value\": ' + b'[' * 200000 + b']' * 200000 + b'}'\n"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepcoder_api.grading import Verdict
-from deepcoder_sandbox.function_tests import judge_answer, parse
+from deepcoder_sandbox.function_tests import judge_answer, parse, why_failed
 from deepcoder_sandbox.plain_data import encode
 
 EXPECTED = [1, 2]
@@ -44,6 +44,12 @@ def test_exception_is_told_with_its_line():
     """People see where in the program it came from."""
     answer = {"raised": "KeyError", "name": "KeyError", "text": "1", "line": 3}
     assert judge_answer(answer, None)[1] == "line 3: KeyError: 1"
+
+
+@pytest.mark.parametrize("value", [b"null", b"[1, 2]", b'{"tuple": []}'])
+def test_value_where_none_is_due_is_never_accepted(value):
+    """A program that sends one in place of the word that it is loaded has failed, whatever is expected of it."""
+    assert why_failed(parse(b'{"value": ' + value + b"}"))[0] is Verdict.RUNTIME_ERROR
 
 
 json_values = st.recursive(

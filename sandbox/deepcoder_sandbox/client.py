@@ -17,7 +17,7 @@ import httpx
 import structlog
 from pydantic import ValidationError
 
-from deepcoder_api.grading import GradeRequest, GradeResult, IsolationReport, Limits, Verdict
+from deepcoder_api.grading import GradeRequest, GradeResult, IsolationReport, Limits, Profile, Verdict
 from deepcoder_api.problems import TestSuite, canonical_json
 
 FIRST_PAUSE_SECONDS = 0.05
@@ -107,6 +107,7 @@ class SandboxClient:
         id: str,
         limits: Limits,
         deadline_seconds: float,
+        profile: Profile = "strict",
         stop_on_first_failure: bool = True,
     ) -> GradeResult:
         """The grade of `program`. Never internal_error: that is asked for again, as are all failures that may heal.
@@ -120,6 +121,7 @@ class SandboxClient:
                 problem_hash=content_hash,
                 # JSON in UTF-8 has no lone surrogates; nor has a Python file, so nothing right becomes wrong.
                 program=program.encode("utf-8", "replace").decode(),
+                profile=profile,
                 limits=limits,
                 stop_on_first_failure=stop_on_first_failure,
             )

@@ -8,7 +8,8 @@ from typing import Any
 
 from deepcoder_api.grading import Limits, TestResult, Verdict
 from deepcoder_api.problems import FunctionTest
-from deepcoder_sandbox.comparison import json_equal, shorten
+from deepcoder_sandbox.comparators.difference import shorten
+from deepcoder_sandbox.comparators.registry import Comparator
 from deepcoder_sandbox.launcher import Launcher
 from deepcoder_sandbox.plain_data import NotPlainDataError, encode, untag
 from deepcoder_sandbox.program_run import ProgramRun, pump
@@ -22,11 +23,14 @@ GRACE_SECONDS = 0.5
 class FunctionProgram:
     """A program whose entry point is called. Its process starts with the first call, anew after one that ends it."""
 
-    def __init__(self, launcher: Launcher, program: str, entry_point: str | None, limits: Limits) -> None:
+    def __init__(
+        self, launcher: Launcher, program: str, entry_point: str | None, limits: Limits, comparator: Comparator
+    ) -> None:
         self._launcher = launcher
         self._program = program
         self._entry_point = entry_point
         self._limits = limits
+        self._comparator = comparator
         self._run: ProgramRun | None = None
         self._calls = 0
 
@@ -64,7 +68,7 @@ class FunctionProgram:
             return self._end()
         answer = parse(run.channel.frames.pop(0))
         wall, cpu = time.monotonic() - begun, run.cpu_seconds() - cpu_before
-        verdict, detail = judge_answer(answer, test.expected)
+        verdict, detail = judge_answer(answer, test.expected, self._comparator)
         return TestResult(verdict=verdict, wall_seconds=wall, cpu_seconds=cpu, detail=one_line(detail))
 
     def _refuse(self, loaded: dict[str, Any]) -> TestResult:
@@ -108,7 +112,7 @@ def parse(frame: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {"not_plain": "gave malformed data"}
 
 
-def judge_answer(answer: dict[str, Any], expected: Any) -> tuple[Verdict, str]:
+def judge_answer(answer: dict[str, Any], expected: Any, comparator: Comparator) -> tuple[Verdict, str]:
     """The verdict on what a call gave, with one line for people."""
     if "value" not in answer:
         return why_failed(answer)
@@ -116,7 +120,7 @@ def judge_answer(answer: dict[str, Any], expected: Any) -> tuple[Verdict, str]:
         actual = untag(answer["value"])
     except NotPlainDataError as error:
         return Verdict.WRONG_ANSWER, str(error)
-    if json_equal(expected, actual):
+    if comparator.values_equal(expected, actual):
         return Verdict.ACCEPTED, ""
     return Verdict.WRONG_ANSWER, f"expected {shorten(expected)}, got {shorten(actual)}"
 

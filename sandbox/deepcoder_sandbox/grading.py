@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from deepcoder_api.grading import GradeRequest, GradeResult, TestResult, Verdict
 from deepcoder_api.problems import AssertionTest, FunctionTest, StdinTest, TestSuite
 from deepcoder_sandbox.assertion_tests import run_assertion_test
+from deepcoder_sandbox.comparators.registry import comparator
 from deepcoder_sandbox.function_tests import FunctionProgram
 from deepcoder_sandbox.launcher import Launcher
 from deepcoder_sandbox.stdin_tests import StdinProgram
@@ -36,9 +37,10 @@ def grade(launcher: Launcher, suite: TestSuite, request: GradeRequest) -> GradeR
 
 
 def _results(launcher: Launcher, suite: TestSuite, request: GradeRequest) -> Iterator[TestResult]:
+    compared = comparator(request.profile, suite.tolerance)
     launcher = launcher.suited_to(request.program)
-    calls = FunctionProgram(launcher, request.program, suite.entry_point, request.limits)
-    reader = StdinProgram(launcher, request.program, request.limits, len(suite.tests))
+    calls = FunctionProgram(launcher, request.program, suite.entry_point, request.limits, compared)
+    reader = StdinProgram(launcher, request.program, request.limits, compared, tests=len(suite.tests))
     try:
         for test in suite.tests:
             match test:

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from deepcoder_api.grading import GradeRequest, IsolationReport, Limits
-from deepcoder_api.problems import StdinTest, TestSuite, canonical_json
+from deepcoder_api.problems import FunctionTest, StdinTest, TestSuite, Tolerance, canonical_json
 from deepcoder_sandbox.application import MAX_GRADE_BYTES, GradingApplication
 from deepcoder_sandbox.client import SandboxClient
 from deepcoder_sandbox.problem_cache import ProblemCache
@@ -159,6 +159,29 @@ async def test_client_puts_the_suite_that_the_server_lacks(application):
             result = await client.grade(DOUBLING, "print(14)", id="a", limits=LIMITS, deadline_seconds=60)
             assert result.accepted
         assert await client.isolation() == VERIFIED
+
+
+HALVES = TestSuite(tests=(StdinTest(input="1\n", output="0.5\n"),), tolerance=Tolerance(absolute=0.01))
+AS_BOOL = TestSuite(entry_point="f", tests=(FunctionTest(arguments=[], expected=1),))
+GRADED = {
+    "stdin, another spelling, strict": (DOUBLING, "print(14.0)", "strict", "wrong_answer"),
+    "stdin, another spelling": (DOUBLING, "print(14.0)", "lcb-v5", "accepted"),
+    "stdin, another word": (DOUBLING, "print('x')", "rllm-release", "accepted"),
+    "stdin, within the tolerance": (HALVES, "print(0.509)", "strict", "accepted"),
+    "stdin, past the tolerance": (HALVES, "print(0.511)", "strict", "wrong_answer"),
+    "function, a bool, strict": (AS_BOOL, "def f(): return True", "strict", "wrong_answer"),
+    "function, a bool": (AS_BOOL, "def f(): return True", "rllm-main", "accepted"),
+}
+
+
+@pytest.mark.parametrize("name", GRADED)
+async def test_profile_and_tolerance_decide(application, name):
+    """The request names the profile, the suite its tolerance; both reach the comparison."""
+    suite, program, profile, verdict = GRADED[name]
+    transport = httpx.ASGITransport(app=application.starlette())
+    async with SandboxClient("http://sandbox", transport=transport) as client:
+        result = await client.grade(suite, program, id="a", limits=LIMITS, deadline_seconds=60, profile=profile)
+    assert result.verdict == verdict
 
 
 async def test_client_waits_for_a_full_queue(application):

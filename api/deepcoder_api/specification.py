@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from deepcoder_api.grading import Profile
+
 Name = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
 PartName = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 SecretName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
@@ -132,6 +134,11 @@ class SandboxSpec(Specification):
         default="gvisor",
         min_length=1,
         description="RuntimeClass of the sandbox pods. It must be gVisor's: it is checked from inside.",
+    )
+    profile: Profile = Field(
+        default="strict",
+        description="Whose rules say what is right: strict (ours), lcb-v5 (LiveCodeBench), rllm-release (rLLM when "
+        "DeepCoder was trained: it passes much that is wrong) or rllm-main (rLLM since). See docs/grading.md.",
     )
     limits: SandboxLimits = Field(default=SandboxLimits(), description="Limits for one program on one test.")
     pod: SandboxPod = Field(default=SandboxPod(), description="What is set on the sandbox pods.")

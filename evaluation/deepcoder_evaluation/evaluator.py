@@ -119,7 +119,7 @@ async def evaluate(
         engine=spec.engine.kind,
         engine_version=version,
         sampling=spec.sampling.model_dump(),
-        grader_profile="strict",
+        grader_profile=spec.sandbox.profile,
         isolation=isolation.kernel if isolation.verified else "not verified",
         benchmarks=tuple(score(benchmark, answers[benchmark.name]) for benchmark in spec.benchmarks),
         seconds=time.monotonic() - started,

@@ -108,6 +108,7 @@ class Measurement:
             test_suite(problem),
             program,
             id=f"{benchmark.name}/{problem.id}/{sample}"[-512:],
+            profile=self._spec.sandbox.profile,
             limits=sandbox_limits(self._spec),
             deadline_seconds=GRADE_DEADLINE_SECONDS,
         )

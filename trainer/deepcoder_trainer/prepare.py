@@ -70,7 +70,7 @@ async def _select(
 ) -> Tally:
     in_flight = IN_FLIGHT_PER_REPLICA * run.spec.sandbox.replicas
     async with SandboxClient(sandbox, max_in_flight=in_flight) as client:
-        verifier = Verifier(client, run.spec.sandbox.limits, run.spec.data)
+        verifier = Verifier(client, run.spec.sandbox, run.spec.data)
         return await select(
             files, run.spec.data, lambda text: len(renderer(text).ids), verifier, output, in_flight=in_flight
         )

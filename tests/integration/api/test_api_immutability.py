@@ -25,6 +25,7 @@ REFUSED_RUN_CHANGES: dict[str, dict[str, Any]] = {
     "spec.rollout.extraArgs": {"rollout": {"extraArgs": ["--enforce-eager"]}},
     "spec.rollout.pod": {"rollout": {"pod": {"priorityClassName": "high"}}},
     "spec.sandbox.runtimeClassName": {"sandbox": {"runtimeClassName": "runc"}},
+    "spec.sandbox.profile": {"sandbox": {"profile": "lcb-v5"}},
     "spec.sandbox.limits": {"sandbox": {"limits": {"processes": 64}}},
     "spec.sandbox.pod": {"sandbox": {"pod": {"image": "elsewhere/sandbox"}}},
     "spec.storage": {"storage": {"secretName": "other"}},

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from deepcoder_api.evaluation import EvaluationSpec
+from deepcoder_api.grading import GradeRequest, Profile
 from deepcoder_api.specification import (
     ModelSource,
     Name,
@@ -130,6 +131,15 @@ def test_the_form_of_kubernetes() -> None:
     form = kubernetes_form(SandboxSpec())
     assert form["limits"] == {"timeoutSeconds": 6.0, "memoryMiB": 512, "outputMiB": 4, "processes": 16}
     assert "image" not in form["pod"]
+
+
+def test_profile_is_strict_or_one_that_is_known() -> None:
+    """Every profile that the grader takes may be named, and no other."""
+    assert SandboxSpec().profile == GradeRequest(id="a", problem_hash="0" * 64, program="").profile == "strict"
+    for profile in get_args(Profile):
+        assert SandboxSpec.model_validate({"profile": profile}).profile == profile
+    with pytest.raises(ValidationError, match="'strict', 'lcb-v5', 'rllm-release' or 'rllm-main'"):
+        SandboxSpec.model_validate({"profile": "lenient"})
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ class World:
     isolation: IsolationReport = VERIFIED
     loading: int = 1
     asked: list[dict[str, Any]] = field(default_factory=list)
+    graded: list[dict[str, Any]] = field(default_factory=list)
 
     async def models(self, request: Request) -> Response:
         self.loading -= 1
@@ -93,6 +94,7 @@ class World:
 
     async def grade(self, request: Request) -> Response:
         body = await request.json()
+        self.graded.append(body)
         verdict = Verdict.ACCEPTED if "print(1)" in body["program"] else Verdict.WRONG_ANSWER
         result = GradeResult(id=body["id"], verdict=verdict, tests=(TestResult(verdict=verdict),), tests_total=1)
         return Response(result.model_dump_json())
@@ -151,6 +153,7 @@ async def test_128_problems_from_an_engine_that_loads_to_a_report(tmp_path: Path
     (benchmark,) = report.benchmarks
     assert (benchmark.pass_at_1, benchmark.verdicts) == (0.5, {"accepted": 64, "wrong_answer": 64})
     assert (report.engine_version, report.isolation) == ("0.32.0", "Linux 4.4.0 (gVisor)")
+    assert report.grader_profile == "strict"
     assert report.sampling == {
         "temperature": 0, "top_p": 0.95, "max_tokens": 64, "samples_per_prompt": 1, "seed": 0,
     }  # fmt: skip
@@ -175,6 +178,15 @@ async def test_a_local_sandbox_without_isolation_is_named_in_the_report(tmp_path
     async with World(OPEN, loading=0).serving() as servers:
         await evaluate(resolved(tmp_path, 1), store, servers, Count())
     assert json.loads(store.content[PATHS.report])["isolation"] == "not verified"
+
+
+async def test_the_profile_of_the_specification_grades_and_is_named_in_the_report(tmp_path: Path) -> None:
+    """A number can only be compared with one of the same rules."""
+    world, store = World(loading=0), MemoryStore()
+    async with world.serving() as servers:
+        await evaluate(resolved(tmp_path, 1, sandbox={"profile": "lcb-v5"}), store, servers, Count())
+    assert json.loads(store.content[PATHS.report])["grader_profile"] == "lcb-v5"
+    assert [request["profile"] for request in world.graded] == ["lcb-v5"]
 
 
 async def test_results_outlive_a_store_that_is_away_for_a_while() -> None:

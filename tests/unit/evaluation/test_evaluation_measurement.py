@@ -55,7 +55,11 @@ class Sandbox(SandboxClient):
             raise GradeUnavailableError("no grade within 1 s")
         self.requests.append(
             GradeRequest(
-                id=arguments["id"], problem_hash=suite.content_hash(), program=program, limits=arguments["limits"]
+                id=arguments["id"],
+                problem_hash=suite.content_hash(),
+                program=program,
+                profile=arguments["profile"],
+                limits=arguments["limits"],
             )
         )
         verdict = Verdict.ACCEPTED if "print(1)" in program else Verdict.WRONG_ANSWER
@@ -63,13 +67,22 @@ class Sandbox(SandboxClient):
 
 
 async def measure(
-    problems: Sequence[str], engine: Engine, sandbox: Sandbox | None = None, samples: int = 1, in_flight: int = 64
+    problems: Sequence[str],
+    engine: Engine,
+    sandbox: Sandbox | None = None,
+    samples: int = 1,
+    in_flight: int = 64,
+    profile: str = "strict",
 ) -> tuple[list[GradedAnswer], list[GradedAnswer]]:
     """The answers, and those that were told of meanwhile."""
     told: list[GradedAnswer] = []
     sampling = {"temperature": 0.6, "maxTokens": 64, "samplesPerPrompt": samples, "seed": 5}
     measurement = Measurement(
-        evaluation_spec(sampling=sampling), engine, sandbox or Sandbox(), told.append, in_flight=in_flight
+        evaluation_spec(sampling=sampling, sandbox={"profile": profile}),
+        engine,
+        sandbox or Sandbox(),
+        told.append,
+        in_flight=in_flight,
     )
     return await measurement.measure(BENCHMARK, [problem(id) for id in problems]), told
 
@@ -96,12 +109,12 @@ async def test_seeds_and_order_do_not_depend_on_what_else_is_asked_or_when_it_en
 
 
 async def test_an_answer_is_graded_against_its_own_problem_with_the_limits_of_the_specification() -> None:
-    """Suite by hash, limits, and an id that names benchmark, problem and sample."""
+    """Suite by hash, profile, limits, and an id that names benchmark, problem and sample."""
     sandbox = Sandbox()
-    (answer,), _ = await measure(["a"], Engine(), sandbox)
+    (answer,), _ = await measure(["a"], Engine(), sandbox, profile="lcb-v5")
     (request,) = sandbox.requests
     assert (answer.verdict, answer.test_verdicts) == (Verdict.ACCEPTED, ("accepted",))
-    assert request.id == "held-out/a/0"
+    assert (request.id, request.profile) == ("held-out/a/0", "lcb-v5")
     assert request.limits.timeout_seconds == evaluation_spec().sandbox.limits.timeout_seconds
 
 

@@ -13,7 +13,7 @@ import pytest
 from deepcoder_api.grading import MAX_PROGRAM_CHARACTERS, GradeRequest, GradeResult, TestResult, Verdict
 from deepcoder_api.presets import GRPO_PLUS
 from deepcoder_api.problems import Problem
-from deepcoder_api.specification import SandboxLimits
+from deepcoder_api.specification import SandboxSpec
 from deepcoder_sandbox.client import GradeRefusedError, GradeUnavailableError, SandboxClient
 from deepcoder_trainer.orchestrator.cursor import Draw, sample_seed
 from deepcoder_trainer.orchestrator.failures import (
@@ -126,7 +126,11 @@ class Sandbox(SandboxClient):
     async def grade(self, suite: Any, program: str, **arguments: Any) -> GradeResult:
         self.requests.append(
             GradeRequest(
-                id=arguments["id"], problem_hash=suite.content_hash(), program=program, limits=arguments["limits"]
+                id=arguments["id"],
+                problem_hash=suite.content_hash(),
+                program=program,
+                profile=arguments["profile"],
+                limits=arguments["limits"],
             )
         )
         if isinstance(self._outcome, Exception):
@@ -136,8 +140,8 @@ class Sandbox(SandboxClient):
 
 
 async def graded(sandbox: Sandbox, answer: str = "```python\nprint(1)\n```", id: str = "a/0/0") -> Graded:
-    limits = SandboxLimits.model_validate({"timeoutSeconds": 2, "memoryMiB": 64})
-    return await Grader(sandbox, limits).grade(problem("a"), answer, id)
+    grading = SandboxSpec.model_validate({"profile": "lcb-v5", "limits": {"timeoutSeconds": 2, "memoryMiB": 64}})
+    return await Grader(sandbox, grading).grade(problem("a"), answer, id)
 
 
 @pytest.mark.parametrize("verdict", [v for v in Verdict if v not in (Verdict.INTERNAL_ERROR, Verdict.NO_PROGRAM)])
@@ -147,7 +151,7 @@ async def test_only_an_accepted_program_is_worth_one(verdict: Verdict) -> None:
     found = await graded(sandbox)
     assert found == Graded(verdict, (Verdict.ACCEPTED, verdict), 1.0 if verdict is Verdict.ACCEPTED else 0.0)
     assert (sandbox.requests[0].limits.timeout_seconds, sandbox.requests[0].limits.memory_mib) == (2, 64)
-    assert sandbox.requests[0].program == "print(1)\n"
+    assert (sandbox.requests[0].program, sandbox.requests[0].profile) == ("print(1)\n", "lcb-v5")
 
 
 @pytest.mark.parametrize("answer", ["I do not know.", f"```python\n{'x' * (MAX_PROGRAM_CHARACTERS + 1)}\n```"])

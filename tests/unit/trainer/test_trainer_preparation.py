@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from deepcoder_api.grading import GradeResult, Verdict
+from deepcoder_api.specification import SandboxSpec
 from deepcoder_api.training_run import DataSpec
+from deepcoder_sandbox.client import SandboxClient
 from deepcoder_trainer.preparation.keys import dataset_key
 from deepcoder_trainer.preparation.selection import Tally, drop_reason
+from deepcoder_trainer.preparation.verification import Outcome, Verifier
 from tests.problem_builders import problem
 from tests.resolved_runs import resolved_run
 
@@ -87,15 +91,35 @@ def test_what_does_not_shape_a_dataset_does_not_change_its_key() -> None:
         {"data": {"sources": [{"name": "made", "format": "humaneval", "uri": "file:///problems.jsonl"}]}},
         {"data": {"sources": [{"name": "other", "format": "jsonl", "uri": "file:///problems.jsonl"}]}},
         {"sandbox": {"limits": {"timeoutSeconds": 7}}},
+        {"sandbox": {"profile": "lcb-v5"}},
     ],
 )
 def test_what_shapes_a_dataset_changes_its_key(changes: dict[str, Any]) -> None:
-    """Content, rules, tokenizer and the limits that solutions are run under."""
+    """Content, rules, tokenizer, and the limits and the profile that solutions are run under."""
     assert key(**changes) != key()
 
 
-def test_limits_matter_only_where_solutions_are_run() -> None:
+def test_limits_and_profile_matter_only_where_solutions_are_run() -> None:
     """With Never nothing is run, so the sandbox cannot shape the dataset."""
     never = {"verifySolutions": "Never"}
 
-    assert key(data=never, sandbox={"limits": {"timeoutSeconds": 7}}) == key(data=never)
+    assert key(data=never, sandbox={"limits": {"timeoutSeconds": 7}, "profile": "lcb-v5"}) == key(data=never)
+
+
+class Sandbox(SandboxClient):
+    """Accepts everything and keeps what it was asked with."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    async def grade(self, suite: Any, program: str, **arguments: Any) -> GradeResult:
+        self.asked.append(arguments)
+        return GradeResult(id=arguments["id"], verdict=Verdict.ACCEPTED)
+
+
+async def test_a_solution_is_run_as_answers_will_be() -> None:
+    """Under the profile and the limits of the run's sandbox."""
+    sandbox = Sandbox()
+    grading = SandboxSpec.model_validate({"profile": "rllm-main", "limits": {"timeoutSeconds": 7}})
+    assert await Verifier(sandbox, grading, rules()).verify(problem("a")) == Outcome(verified=True)
+    assert [(asked["profile"], asked["limits"].timeout_seconds) for asked in sandbox.asked] == [("rllm-main", 7)]

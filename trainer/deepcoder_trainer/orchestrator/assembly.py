@@ -85,7 +85,7 @@ def assemble(
         problems=problems,
         prompt_of=PromptRenderer(given.model_dir),
         generator=Generator(registry, client),
-        grader=Grader(sandbox, run.spec.sandbox.limits),
+        grader=Grader(sandbox, run.spec.sandbox),
         algorithm=run.algorithm,
         metrics=metrics,
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deepcoder_api.grading import MAX_PROGRAM_CHARACTERS, Limits, Verdict
+from deepcoder_api.grading import MAX_PROGRAM_CHARACTERS, Limits, Profile, Verdict
 from deepcoder_api.problems import Problem, test_suite
-from deepcoder_api.specification import SandboxLimits
+from deepcoder_api.specification import SandboxSpec
 from deepcoder_sandbox.client import GradeRefusedError, GradeUnavailableError, SandboxClient
 from deepcoder_sandbox.extraction import assemble_program
 from deepcoder_trainer.orchestrator.failures import GradingFailed, RequestRefused
@@ -27,16 +27,12 @@ class Graded:
 
 
 class Grader:
-    """Grades answers on the sandbox servers."""
+    """Grades answers on the sandbox servers, under the profile and the limits of the specification."""
 
-    def __init__(self, client: SandboxClient, limits: SandboxLimits, deadline_seconds: float = GRADE_SECONDS) -> None:
+    def __init__(self, client: SandboxClient, grading: SandboxSpec, deadline_seconds: float = GRADE_SECONDS) -> None:
         self._client = client
-        self._limits = Limits(
-            timeout_seconds=limits.timeout_seconds,
-            memory_mib=limits.memory_mib,
-            output_mib=limits.output_mib,
-            processes=limits.processes,
-        )
+        self._profile: Profile = grading.profile
+        self._limits = Limits.model_validate(grading.limits.model_dump())
         self._deadline_seconds = deadline_seconds
 
     async def grade(self, problem: Problem, answer: str, id: str) -> Graded:
@@ -52,6 +48,7 @@ class Grader:
                 test_suite(problem),
                 program,
                 id=id[-MAX_ID_CHARACTERS:],
+                profile=self._profile,
                 limits=self._limits,
                 deadline_seconds=self._deadline_seconds,
             )

@@ -10,15 +10,14 @@ from deepcoder_api.resolve import ResolvedRun
 
 FORMAT_REVISION = 1
 """Counts changes of the file's schema, of the readers, and of the checks: what an older version wrote is not reused."""
-PROFILE = "strict"
 KEY_DIGITS = 32
 
 
 def dataset_key(run: ResolvedRun, source_digests: Mapping[str, str], tokenizer_digest: str) -> str:
     """The key, in hex. `source_digests` has the sha256 of each source's content by the source's name.
 
-    Where the sources and the model lie does not matter, only what they hold. The sandbox's limits matter only when
-    solutions are run.
+    Where the sources and the model lie does not matter, only what they hold. The sandbox's profile and
+    limits matter only when solutions are run.
     """
     data = run.spec.data
     verifies = data.verify_solutions != "Never"
@@ -28,6 +27,6 @@ def dataset_key(run: ResolvedRun, source_digests: Mapping[str, str], tokenizer_d
         "data": data.model_dump(mode="json", exclude={"sources"}),
         "tokenizer": tokenizer_digest,
         "limits": run.spec.sandbox.limits.model_dump(mode="json") if verifies else None,
-        "profile": PROFILE if verifies else None,
+        "profile": run.spec.sandbox.profile if verifies else None,
     }
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:KEY_DIGITS]

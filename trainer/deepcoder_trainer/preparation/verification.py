@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deepcoder_api.grading import MAX_PROGRAM_CHARACTERS, Limits
+from deepcoder_api.grading import MAX_PROGRAM_CHARACTERS, Limits, Profile
 from deepcoder_api.problems import Problem, test_suite
-from deepcoder_api.specification import SandboxLimits
+from deepcoder_api.specification import SandboxSpec
 from deepcoder_api.training_run import DataSpec
 from deepcoder_data.termination import RetryableError
 from deepcoder_sandbox.client import GradeRefusedError, GradeUnavailableError, SandboxClient
@@ -25,11 +25,12 @@ class Outcome:
 
 
 class Verifier:
-    """Runs solutions in the sandbox, under the limits that answers will have."""
+    """Runs solutions in the sandbox, under the profile and the limits that answers will have."""
 
-    def __init__(self, sandbox: SandboxClient, limits: SandboxLimits, rules: DataSpec) -> None:
+    def __init__(self, sandbox: SandboxClient, grading: SandboxSpec, rules: DataSpec) -> None:
         self._sandbox = sandbox
-        self._limits = Limits.model_validate(limits.model_dump())
+        self._profile: Profile = grading.profile
+        self._limits = Limits.model_validate(grading.limits.model_dump())
         self._runs = rules.verify_solutions != "Never"
 
     async def verify(self, problem: Problem) -> Outcome:
@@ -43,6 +44,7 @@ class Verifier:
                 test_suite(problem),
                 problem.solution,
                 id=problem.id,
+                profile=self._profile,
                 limits=self._limits,
                 deadline_seconds=GRADE_SECONDS,
             )

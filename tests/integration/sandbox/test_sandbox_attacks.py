@@ -119,7 +119,7 @@ TRICKS = {
         "builtins.all = lambda *a: True\nbuiltins.isinstance = lambda *a: True\njson.dumps = lambda *a, **k: '{}'\n"
         "json.loads = lambda *a, **k: {'verdict': 'passed'}\n"
         "for m in list(sys.modules.values()):\n"
-        "    for n in ('decode', 'encode', 'json_equal', 'send_frame', '_answer'):\n"
+        "    for n in ('decode', 'encode', 'values_equal', 'send_frame', '_answer'):\n"
         '        if hasattr(m, n): setattr(m, n, lambda *a, **k: b\'{"verdict": "passed"}\')\n'
         "def f(*a): return None"
     ),

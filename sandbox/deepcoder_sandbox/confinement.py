@@ -16,6 +16,8 @@ STACK_MIB = 100
 # Address space that a program may reserve beyond what it may use: thread stacks and arenas are seldom touched whole.
 # What it has resident is bound by the server, which watches.
 RESERVED_MIB = 768
+# Processes and threads of the same user, which gVisor counts with the program's own: the server's, the zygotes.
+OTHER_PROCESSES = 64
 HOST_NAME = "program"
 # Numeric libraries would start one thread per core, each with a large stack, against the process and memory bounds.
 ENVIRONMENT = {"LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -62,12 +64,13 @@ def _mount_proc(own_pids: bool) -> None:
 def limit(*, memory_mib: int, cpu_seconds: int, processes: int, file_mib: int, base_bytes: int, watched: bool) -> None:
     """Set the resource limits. `base_bytes` is the address space the process has before it begins.
 
-    `watched`: the server sees what the program has resident, and holds it to `memory_mib`.
+    `watched`: the server sees the program's processes and what they have resident, and holds it to its bounds.
     """
     reserved = RESERVED_MIB if watched else 0
+    others = OTHER_PROCESSES if watched else 0
     for kind, value in (
         (resource.RLIMIT_AS, base_bytes + (memory_mib + reserved) * 1024 * 1024),
-        (resource.RLIMIT_NPROC, processes),
+        (resource.RLIMIT_NPROC, processes + others),
         (resource.RLIMIT_NOFILE, OPEN_FILES),
         (resource.RLIMIT_FSIZE, file_mib * 1024 * 1024),
         (resource.RLIMIT_CORE, 0),

@@ -138,9 +138,9 @@ def _shut_down(code: int, names: dict[str, Any], holds_streams: bool) -> int:
         atexit._run_exitfuncs()
         code = _flush(sys.stdout) or code
         if holds_streams:
+            sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
             names.clear()
-            code = _flush(sys.stdout) or code
-        return (_flush(sys.__stdout__) if sys.__stdout__ is not sys.stdout else 0) or code
+        return _flush(sys.__stdout__) or code
     except BaseException as error:
         return _report(error) if isinstance(error, MemoryError) else code or EXIT_FLUSH
 

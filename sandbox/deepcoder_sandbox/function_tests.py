@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 from deepcoder_api.grading import Limits, TestResult, Verdict
 from deepcoder_api.problems import FunctionTest
-from deepcoder_sandbox.comparators.difference import shorten
-from deepcoder_sandbox.comparators.registry import Comparator
+from deepcoder_sandbox.answers import Answers
 from deepcoder_sandbox.launcher import Launcher
 from deepcoder_sandbox.plain_data import NotPlainDataError, encode, untag
 from deepcoder_sandbox.program_run import ProgramRun, pump
@@ -24,13 +24,13 @@ class FunctionProgram:
     """A program whose entry point is called. Its process starts with the first call, anew after one that ends it."""
 
     def __init__(
-        self, launcher: Launcher, program: str, entry_point: str | None, limits: Limits, comparator: Comparator
+        self, launcher: Launcher, program: str, entry_point: str | None, limits: Limits, answers: Answers
     ) -> None:
         self._launcher = launcher
         self._program = program
         self._entry_point = entry_point
         self._limits = limits
-        self._comparator = comparator
+        self._answers = answers
         self._run: ProgramRun | None = None
         self._calls = 0
 
@@ -68,7 +68,7 @@ class FunctionProgram:
             return self._end()
         answer = parse(run.channel.frames.pop(0))
         wall, cpu = time.monotonic() - begun, run.cpu_seconds() - cpu_before
-        verdict, detail = judge_answer(answer, test.expected, self._comparator)
+        verdict, detail = judge_answer(answer, lambda value: self._answers.value_objection(test, value))
         return TestResult(verdict=verdict, wall_seconds=wall, cpu_seconds=cpu, detail=one_line(detail))
 
     def _refuse(self, loaded: dict[str, Any]) -> TestResult:
@@ -112,17 +112,16 @@ def parse(frame: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {"not_plain": "gave malformed data"}
 
 
-def judge_answer(answer: dict[str, Any], expected: Any, comparator: Comparator) -> tuple[Verdict, str]:
-    """The verdict on what a call gave, with one line for people."""
+def judge_answer(answer: dict[str, Any], objection: Callable[[Any], str | None]) -> tuple[Verdict, str]:
+    """The verdict on what a call gave, with one line for people; `objection` says why a value is not right."""
     if "value" not in answer:
         return why_failed(answer)
     try:
         actual = untag(answer["value"])
     except NotPlainDataError as error:
         return Verdict.WRONG_ANSWER, str(error)
-    if comparator.values_equal(expected, actual):
-        return Verdict.ACCEPTED, ""
-    return Verdict.WRONG_ANSWER, f"expected {shorten(expected)}, got {shorten(actual)}"
+    why = objection(actual)
+    return (Verdict.ACCEPTED, "") if why is None else (Verdict.WRONG_ANSWER, why)
 
 
 def why_failed(answer: dict[str, Any]) -> tuple[Verdict, str]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from deepcoder_api.grading import GradeRequest, GradeResult, TestResult, Verdict
 from deepcoder_api.problems import AssertionTest, FunctionTest, StdinTest, TestSuite
+from deepcoder_sandbox.answers import Answers
 from deepcoder_sandbox.assertion_tests import run_assertion_test
-from deepcoder_sandbox.comparators.registry import comparator
 from deepcoder_sandbox.function_tests import FunctionProgram
 from deepcoder_sandbox.launcher import Launcher
 from deepcoder_sandbox.stdin_tests import StdinProgram
@@ -37,10 +37,10 @@ def grade(launcher: Launcher, suite: TestSuite, request: GradeRequest) -> GradeR
 
 
 def _results(launcher: Launcher, suite: TestSuite, request: GradeRequest) -> Iterator[TestResult]:
-    compared = comparator(request.profile, suite.tolerance)
+    answers = Answers(launcher, suite, request.profile)
     launcher = launcher.suited_to(request.program)
-    calls = FunctionProgram(launcher, request.program, suite.entry_point, request.limits, compared)
-    reader = StdinProgram(launcher, request.program, request.limits, compared, tests=len(suite.tests))
+    calls = FunctionProgram(launcher, request.program, suite.entry_point, request.limits, answers)
+    reader = StdinProgram(launcher, request.program, request.limits, answers, tests=len(suite.tests))
     try:
         for test in suite.tests:
             match test:
@@ -51,5 +51,5 @@ def _results(launcher: Launcher, suite: TestSuite, request: GradeRequest) -> Ite
                 case AssertionTest():
                     yield run_assertion_test(launcher, request.program, suite.entry_point, test, request.limits)
     finally:
-        calls.close()
-        reader.close()
+        for part in (calls, reader, answers):
+            part.close()

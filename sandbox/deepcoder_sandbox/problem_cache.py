@@ -67,13 +67,21 @@ class ProblemCache:
 
 def check_gradable(suite: TestSuite) -> None:
     """Raises SuiteRefusedError for a suite that no program could be graded by."""
+    if suite.checker is not None:
+        _check_defines_check(suite.checker, "the checker", "check(input, output, expected)")
     for number, test in enumerate(suite.tests, start=1):
         if isinstance(test, FunctionTest | AssertionTest) and not suite.entry_point:
             raise SuiteRefusedError(422, f"test {number} calls a function, but the suite has no entry_point")
         if isinstance(test, AssertionTest):
-            try:
-                code = compile(test.code, "check.py", "exec", dont_inherit=True)
-            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-                raise SuiteRefusedError(422, f"test {number}: its assertion code does not compile: {error}") from error
-            if "check" not in code.co_names:
-                raise SuiteRefusedError(422, f"test {number}: its assertion code does not define check(candidate)")
+            _check_defines_check(test.code, f"test {number}: its assertion code", "check(candidate)")
+            if suite.checker is not None:
+                raise SuiteRefusedError(422, f"test {number}: assertion code decides by itself; it takes no checker")
+
+
+def _check_defines_check(source: str, what: str, signature: str) -> None:
+    try:
+        code = compile(source, "check.py", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise SuiteRefusedError(422, f"{what} does not compile: {error}") from error
+    if "check" not in code.co_names:
+        raise SuiteRefusedError(422, f"{what} does not define {signature}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deepcoder_api.grading import Limits, TestResult, Verdict
 from deepcoder_api.problems import StdinTest
-from deepcoder_sandbox.comparators.registry import Comparator
+from deepcoder_sandbox.answers import Answers
 from deepcoder_sandbox.launcher import Launcher
 from deepcoder_sandbox.program_run import Finished, ProgramRun, pump
 from deepcoder_sandbox.verdicts import failure, result
@@ -15,12 +15,12 @@ class StdinProgram:
     behind (`shareable`): then one process runs test after test, and whatever it does not end well is run again alone.
     """
 
-    def __init__(self, launcher: Launcher, program: str, limits: Limits, comparator: Comparator, *, tests: int) -> None:
+    def __init__(self, launcher: Launcher, program: str, limits: Limits, answers: Answers, *, tests: int) -> None:
         """`tests`: how many may follow."""
         self._launcher = launcher
         self._program = program
         self._limits = limits
-        self._comparator = comparator
+        self._answers = answers
         self._left = tests
         self._run: ProgramRun | None = None
 
@@ -33,9 +33,8 @@ class StdinProgram:
         if failed:
             return result(*failed, run)
         actual = run.stdout.decode("utf-8", "surrogateescape")
-        if self._comparator.stdout_matches(test.output, actual):
-            return result(Verdict.ACCEPTED, "", run)
-        return result(Verdict.WRONG_ANSWER, self._comparator.stdout_difference(test.output, actual), run)
+        objection = self._answers.output_objection(test, actual)
+        return result(Verdict.ACCEPTED if objection is None else Verdict.WRONG_ANSWER, objection or "", run)
 
     def close(self) -> None:
         """End the program's process. Raises LauncherFailedError."""

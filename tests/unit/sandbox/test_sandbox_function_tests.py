@@ -15,8 +15,14 @@ from deepcoder_sandbox.function_tests import judge_answer, parse, why_failed
 from deepcoder_sandbox.plain_data import encode
 
 EXPECTED = [1, 2]
-STRICT = comparator("strict")
 DEEP = b"[" * 900 + b"]" * 900
+
+
+def objects_to(expected, compared=comparator("strict")):  # noqa: B008 - a value, never changed
+    """What decides on a value, as the grader is given it."""
+    return lambda value: None if compared.values_equal(expected, value) else "not equal"
+
+
 CASES = {
     "right": (b'{"value": [1, 2]}', Verdict.ACCEPTED),
     "right as a tuple": (b'{"value": ' + encode((1, 2)) + b"}", Verdict.ACCEPTED),
@@ -40,21 +46,26 @@ CASES = {
 def test_answer_has_its_verdict(name):
     """Only the expected value is accepted; what is no answer fails and never raises."""
     frame, verdict = CASES[name]
-    assert judge_answer(parse(frame), EXPECTED, STRICT)[0] is verdict
+    assert judge_answer(parse(frame), objects_to(EXPECTED))[0] is verdict
 
 
 def test_exception_is_told_with_its_line():
     """People see where in the program it came from."""
     answer = {"raised": "KeyError", "name": "KeyError", "text": "1", "line": 3}
-    assert judge_answer(answer, None, STRICT)[1] == "line 3: KeyError: 1"
+    assert judge_answer(answer, objects_to(None))[1] == "line 3: KeyError: 1"
 
 
 def test_value_is_compared_by_profile_and_tolerance():
     """The comparator that it is given decides."""
     answer = parse(b'{"value": [true, 2.05]}')
-    assert judge_answer(answer, EXPECTED, comparator("lcb-v5", Tolerance(absolute=0.1)))[0] is Verdict.ACCEPTED
-    assert judge_answer(answer, EXPECTED, comparator("lcb-v5"))[0] is Verdict.WRONG_ANSWER
-    assert judge_answer(answer, EXPECTED, comparator("strict", Tolerance(absolute=0.1)))[0] is Verdict.WRONG_ANSWER
+    assert (
+        judge_answer(answer, objects_to(EXPECTED, comparator("lcb-v5", Tolerance(absolute=0.1))))[0] is Verdict.ACCEPTED
+    )
+    assert judge_answer(answer, objects_to(EXPECTED, comparator("lcb-v5")))[0] is Verdict.WRONG_ANSWER
+    assert (
+        judge_answer(answer, objects_to(EXPECTED, comparator("strict", Tolerance(absolute=0.1))))[0]
+        is Verdict.WRONG_ANSWER
+    )
 
 
 @pytest.mark.parametrize("value", [b"null", b"[1, 2]", b'{"tuple": []}'])
@@ -78,6 +89,6 @@ json_values = st.recursive(
 def test_forged_answer_never_raises_and_is_never_accepted(answer):
     """Whatever bytes a program sends, the grader has a verdict, and it is not accepted by luck."""
     frame = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-    verdict, detail = judge_answer(parse(frame), ["what no generator makes"], STRICT)
+    verdict, detail = judge_answer(parse(frame), objects_to(["what no generator makes"]))
     assert verdict is not Verdict.ACCEPTED
     assert isinstance(detail, str)

@@ -4,10 +4,18 @@ PUT  /v1/problems/{hash}   body TestSuite; 201 new, 200 known, 400 when the hash
                            413 too large, 422 malformed (an empty test list, a malformed test) with the reason
 POST /v1/grade             body GradeRequest; 200 GradeResult, 404 unknown problem hash (put it and ask again),
                            422 malformed, 429 with Retry-After (seconds) when the queue is full, 503 while draining
+POST /v1/grades            body of at most MAX_BATCH_REQUESTS lines of JSON (NDJSON), a GradeRequest each; 200 and a
+                           line of JSON for each, a GradeAnswer, as soon as it is ready and in any order. What
+                           /v1/grade would refuse is told of that line alone. 413 too many lines or bytes, 422 no
+                           line at all, 503 while draining
 GET  /healthz              200 while the process serves
 GET  /readyz               200 once the isolation report says verified (or isolation is not required); else 503
 GET  /v1/isolation         IsolationReport
 GET  /metrics              Prometheus text
+
+Who hangs up takes back what is still queued; a program that runs is run to its end. What was accepted is answered: a
+server that ends hands back what it cannot finish as internal_error, and so does one that has not begun a program after
+`deadline_seconds`.
 """
 
 from __future__ import annotations
@@ -37,6 +45,8 @@ class Verdict(StrEnum):
 Profile = Literal["strict", "lcb-v5", "rllm-release", "rllm-main"]
 MAX_PROGRAM_CHARACTERS = 1024 * 1024
 MAX_STDERR_CHARACTERS = 2000
+MAX_BATCH_REQUESTS = 1024
+MAX_DEADLINE_SECONDS = 24 * 3600.0
 
 
 class Limits(Strict):
@@ -51,7 +61,8 @@ class Limits(Strict):
 class GradeRequest(Strict):
     """One program against one test suite that the server has by hash.
 
-    `id` comes back with the result. `stop_on_first_failure` leaves the tests after it unrun.
+    `id` comes back with the result. `stop_on_first_failure` leaves the tests after it unrun. `deadline_seconds` is how
+    long the caller waits: a program that is still queued then is not run, and comes back as internal_error.
     """
 
     id: str = Field(max_length=512)
@@ -60,6 +71,7 @@ class GradeRequest(Strict):
     profile: Profile = "strict"
     limits: Limits = Limits()
     stop_on_first_failure: bool = True
+    deadline_seconds: float | None = Field(default=None, gt=0, le=MAX_DEADLINE_SECONDS)
 
 
 class TestResult(Strict):
@@ -92,6 +104,21 @@ class GradeResult(Strict):
     def accepted(self) -> bool:
         """Whether every test passed."""
         return self.verdict is Verdict.ACCEPTED
+
+
+class GradeAnswer(Strict):
+    """What one line of a batch came to: `status` as /v1/grade would have it, `result` at 200, else `error`.
+
+    `line` counts the lines of the body from 1; `id` is None where the line is too malformed to have one.
+    `retry_after` is in seconds, where asking again may help.
+    """
+
+    line: int
+    id: str | None
+    status: int
+    result: GradeResult | None = None
+    error: str | None = None
+    retry_after: int | None = None
 
 
 class IsolationReport(Strict):

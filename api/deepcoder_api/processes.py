@@ -26,6 +26,10 @@ GENERATE_PORT = 8801
 SANDBOX_PORT = 8000
 POLICY_NAME = "policy"
 
+# A sandbox that is told to end finishes what it has accepted in this time; the pod's grace also covers its closing.
+SANDBOX_DRAIN_SECONDS = 45
+SANDBOX_GRACE_SECONDS = 60
+
 # Threads that wait must not spin: on CPU the cores are shared with the other parts of the run.
 _SHARED_CORES = {"OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -201,7 +205,7 @@ def sandbox_process(sandbox: SandboxSpec, at: Addresses) -> Process:
         image="sandbox",
         command=(
             *(at.python, "-m", "deepcoder_sandbox.server", "--host", "0.0.0.0", "--port", str(SANDBOX_PORT)),
-            *("--require-isolation", "--scratch", "/scratch"),
+            *("--require-isolation", "--scratch", "/scratch", "--drain-seconds", str(SANDBOX_DRAIN_SECONDS)),
         ),
         ports={"grading": SANDBOX_PORT},
         volumes=(Volume(name="scratch", path="/scratch", kind="memory", size="1Gi"),),
@@ -212,6 +216,7 @@ def sandbox_process(sandbox: SandboxSpec, at: Addresses) -> Process:
         ),
         pod=sandbox.pod,
         runtime_class_name=sandbox.runtime_class_name,
+        grace_seconds=SANDBOX_GRACE_SECONDS,
     )
 
 

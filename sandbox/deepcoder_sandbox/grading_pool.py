@@ -1,11 +1,13 @@
-"""The slots in which programs are graded: a thread and a zygote each, before them a bounded queue."""
+"""The slots in which programs are graded: a thread and a zygote each, behind a bounded queue."""
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import os
 import queue
+import signal
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +19,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from deepcoder_api.grading import GradeRequest, GradeResult, Verdict
 from deepcoder_api.problems import TestSuite
 from deepcoder_sandbox.grading import grade
+from deepcoder_sandbox.grading_queue import GradingQueue
 from deepcoder_sandbox.launcher import Launcher, LauncherFailedError
 from deepcoder_sandbox.tree_usage import count_children
 
@@ -29,29 +32,15 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
-class QueueFullError(Exception):
-    """As many programs wait as may. `retry_after` is in seconds."""
-
-    def __init__(self, retry_after: int) -> None:
-        super().__init__("the queue is full")
-        self.retry_after = retry_after
-
-
 class GradingPool:
     """`workers` programs are graded at once, at most `queue_size` more wait."""
 
     def __init__(self, *, workers: int, queue_size: int, scratch: Path, registry: CollectorRegistry) -> None:
-        self.in_flight = 0
-        self._capacity = workers + queue_size
-        self._workers = workers
         self._launchers = [Launcher(scratch) for _ in range(workers)]
         self._free: queue.SimpleQueue[Launcher] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="grading")
-        self._mean_seconds = 0.1
-        waiting = Gauge("deepcoder_sandbox_queue_depth", "Programs that wait for a slot.", registry=registry)
-        waiting.set_function(lambda: max(0, self.in_flight - workers))
-        running = Gauge("deepcoder_sandbox_running", "Programs that are being graded.", registry=registry)
-        running.set_function(lambda: min(workers, self.in_flight))
+        self._queue = GradingQueue(self._grade, self._threads, slots=workers, size=queue_size, registry=registry)
+        self._ending = False
         forked = Gauge("deepcoder_sandbox_forked_processes", "Programs' processes that exist.", registry=registry)
         forked.set_function(self._forked_processes)
         self._verdicts = Counter(
@@ -59,7 +48,7 @@ class GradingPool:
         )
         self._seconds = Histogram(
             "deepcoder_sandbox_seconds",
-            "Seconds of a grade, by phase.",
+            "Seconds by phase: queue, then grade, which is programs (their wall clock) and grader (all the rest).",
             ["phase"],
             buckets=SECONDS_BUCKETS,
             registry=registry,
@@ -78,26 +67,32 @@ class GradingPool:
             self._free.put(launcher)
         return self._launchers[0].missing
 
+    @property
+    def in_flight(self) -> int:
+        """Programs that wait or run."""
+        return self._queue.in_flight
+
+    async def grade(self, suite: TestSuite, request: GradeRequest) -> GradeResult:
+        """The result of `request`, in its turn. Raises QueueFullError. Cancelled, it gives up its place."""
+        return await self._queue.grade(suite, request)
+
+    async def drain(self, seconds: float) -> bool:
+        """Whether all that was accepted is finished within `seconds`; what is not is handed back without a grade."""
+        if await self._queue.wait_empty(seconds):
+            return True
+        self._queue.hand_back("the server ends, and could not finish it in time")
+        return False
+
     def close(self) -> None:
-        """End the threads and the zygotes. No work may be in flight."""
+        """End the zygotes, with them what they still run, and the threads."""
+        self._ending = True
+        for launcher in self._launchers:
+            with contextlib.suppress(ProcessLookupError):
+                if launcher.pid:
+                    os.kill(launcher.pid, signal.SIGKILL)  # a thread that waits for it sees that it is gone
         self._threads.shutdown(wait=True, cancel_futures=True)
         for launcher in self._launchers:
             launcher.close()
-
-    async def grade(self, suite: TestSuite, request: GradeRequest) -> GradeResult:
-        """The result of `request`, in its turn. Raises QueueFullError."""
-        if self.in_flight >= self._capacity:
-            backlog = self._mean_seconds * self.in_flight / self._workers
-            raise QueueFullError(max(1, min(30, round(backlog / 2))))
-        self.in_flight += 1
-        accepted = time.monotonic()
-        try:
-            loop = asyncio.get_running_loop()
-            result = await asyncio.shield(loop.run_in_executor(self._threads, self._grade, suite, request, accepted))
-        finally:
-            self.in_flight -= 1
-        self._verdicts.labels(result.verdict.value).inc()
-        return result
 
     def run(self, work: Callable[[Launcher], T]) -> T:
         """`work` on a free launcher, on one more when the first fails. Raises LauncherFailedError when all did."""
@@ -107,10 +102,12 @@ class GradingPool:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     return work(launcher)
-                except Exception as error:  # ours, whatever it is: the zygote may be in mid-answer
-                    log.warning("grading failed", attempt=attempt, error=repr(error), exc_info=_traceback(error))
-                    self._restart(launcher)
+                except Exception as error:  # noqa: BLE001 - ours, whatever it is: the zygote may be in mid-answer
                     failed = error
+                    if self._ending:
+                        break
+                    log.warning("grading failed", attempt=attempt, **_told(error))
+                    self._restart(launcher)
             raise LauncherFailedError(str(failed)) from failed
         finally:
             self._free.put(launcher)
@@ -126,9 +123,8 @@ class GradingPool:
         except LauncherFailedError as error:  # the next use of this launcher fails and tries again
             log.error("zygote cannot be started", error=str(error))
 
-    def _grade(self, suite: TestSuite, request: GradeRequest, accepted: float) -> GradeResult:
+    def _grade(self, suite: TestSuite, request: GradeRequest, queued_seconds: float) -> GradeResult:
         begun = time.monotonic()
-        self._seconds.labels("queue").observe(begun - accepted)
         try:
             result = self.run(lambda launcher: grade(launcher, suite, request))
         except LauncherFailedError as error:
@@ -136,23 +132,33 @@ class GradingPool:
             result = GradeResult(
                 id=request.id, verdict=Verdict.INTERNAL_ERROR, tests_total=len(suite.tests), detail=detail
             )
-        seconds = time.monotonic() - begun
-        self._seconds.labels("grade").observe(seconds)
-        self._mean_seconds += 0.05 * (seconds - self._mean_seconds)
+        self._measure(result, queued_seconds, time.monotonic() - begun)
+        return result
+
+    def _measure(self, result: GradeResult, queued_seconds: float, seconds: float) -> None:
+        programs = sum(test.wall_seconds for test in result.tests)
+        phases = {"queue": queued_seconds, "grade": seconds, "programs": programs, "grader": seconds - programs}
+        for phase, spent in phases.items():
+            self._seconds.labels(phase).observe(max(0.0, spent))
+        self._verdicts.labels(result.verdict.value).inc()
         log.info(
             "graded",
-            id=request.id,
+            id=result.id,
             verdict=result.verdict.value,
             tests=len(result.tests),
             seconds=round(seconds, 4),
-            queued_seconds=round(begun - accepted, 4),
+            queued_seconds=round(queued_seconds, 4),
         )
-        return result
 
 
-def _traceback(error: Exception) -> Exception | None:
-    """What is logged of `error` beside its text: nothing where the text says all."""
-    return None if isinstance(error, LauncherFailedError | OSError) else error
+def _told(error: Exception) -> dict[str, str]:
+    """What is logged of `error`: the text of ours; of others type and place, as their text may quote a program."""
+    if isinstance(error, LauncherFailedError | OSError):
+        return {"error": str(error)}
+    places = [
+        f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    return {"error": type(error).__name__, "at": " ".join(places)}
 
 
 def default_workers() -> int:

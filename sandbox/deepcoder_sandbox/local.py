@@ -21,7 +21,8 @@ import structlog
 from deepcoder_sandbox.gvisor_bundle import SCRATCH, SOCKET_FOLDER, write_bundle
 
 SOCKET_NAME = "grading.sock"
-STOP_SECONDS = 20.0
+DRAIN_SECONDS = 10
+STOP_SECONDS = 20.0  # longer than the server drains and closes
 POLL_SECONDS = 0.05
 log = structlog.get_logger()
 
@@ -39,7 +40,12 @@ class LocalSandbox:
     process: subprocess.Popen[bytes]
     log_path: Path
     _folder: Path
-    _delete: list[str] = field(default_factory=list)
+    _runsc: list[str] = field(default_factory=list)  # the command that knows the container, less its verb
+
+    @property
+    def running(self) -> bool:
+        """Whether the server has not ended."""
+        return self.process.poll() is None
 
     def __enter__(self) -> LocalSandbox:
         return self
@@ -51,19 +57,29 @@ class LocalSandbox:
 
     def stop(self) -> None:
         """Let it finish what it has accepted, for a while; then end it and remove its files."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        if self.running:
+            self.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(STOP_SECONDS)
-        if self.process.poll() is None:
+        if self.running:
             self.process.kill()
             self.process.wait(STOP_SECONDS)
-        if self._delete:
-            subprocess.run(self._delete, check=False, capture_output=True, timeout=STOP_SECONDS)
+        if self._runsc:
+            self._call_runsc("delete", "--force", self._folder.name)
             # runsc keeps a network namespace mounted in its state folder, which could not be removed with it.
             unmount = ["umount", "--lazy", str(self._folder / "state" / "null-netns")]
             subprocess.run(unmount, check=False, capture_output=True, timeout=STOP_SECONDS)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def terminate(self) -> None:
+        """Send the server SIGTERM, as a kubelet would, and do not wait."""
+        # `runsc run` passes no signal on: a signal to it ends it, and leaves what is inside without an end of its own.
+        if not self._runsc or not self._call_runsc("kill", self._folder.name, "TERM"):
+            self.process.send_signal(signal.SIGTERM)
+
+    def _call_runsc(self, *arguments: str) -> bool:
+        command = [*self._runsc, *arguments]
+        return subprocess.run(command, check=False, capture_output=True, timeout=STOP_SECONDS).returncode == 0
 
 
 def find_runsc() -> Path | None:
@@ -94,7 +110,7 @@ def start_local_sandbox(
         runsc = None
     folder = Path(tempfile.mkdtemp(prefix="deepcoder-sandbox-"))
     folder.chmod(0o755)
-    options = [*(["--workers", str(workers)] if workers else []), *arguments]
+    options = ["--drain-seconds", str(DRAIN_SECONDS), *(["--workers", str(workers)] if workers else []), *arguments]
     sandbox = _start_isolated(runsc, folder, options) if runsc else _start_native(folder, options)
     try:
         _await_ready(sandbox, ready_seconds)
@@ -120,8 +136,7 @@ def _start_isolated(runsc: Path, folder: Path, options: Sequence[str]) -> LocalS
             stdout=output,
             stderr=output,
         )
-    delete = [*common, "delete", "--force", name]
-    return LocalSandbox(f"unix://{sockets / SOCKET_NAME}", True, process, log_path, folder, delete)
+    return LocalSandbox(f"unix://{sockets / SOCKET_NAME}", True, process, log_path, folder, common)
 
 
 def _start_native(folder: Path, options: Sequence[str]) -> LocalSandbox:

@@ -7,6 +7,8 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
 from deepcoder_api.problems import AssertionTest, FunctionTest, TestSuite, canonical_json
 
 
@@ -25,11 +27,23 @@ class _Entry:
 
 
 class ProblemCache:
-    """Holds suites of at most `max_bytes` of canonical JSON together. Any thread may use it."""
+    """Holds suites of at most `max_bytes` of canonical JSON together. Any thread may use it.
 
-    def __init__(self, max_bytes: int) -> None:
+    Its metrics go to `registry`, where there is one.
+    """
+
+    def __init__(self, max_bytes: int, registry: CollectorRegistry | None = None) -> None:
         self.max_bytes = max_bytes
         self.size_bytes = 0
+        self._asked = Counter(
+            "deepcoder_sandbox_cache_lookups",
+            "Suites asked for, by outcome: hit, miss.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._evicted = Counter("deepcoder_sandbox_cache_evictions", "Suites put out for others.", registry=registry)
+        size = Gauge("deepcoder_sandbox_cache_bytes", "Bytes of test suites held.", registry=registry)
+        size.set_function(lambda: self.size_bytes)
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -40,6 +54,7 @@ class ProblemCache:
         """The suite with this hash, when it is here; it is then the most recently used."""
         with self._lock:
             entry = self._entries.get(content_hash)
+            self._asked.labels("hit" if entry else "miss").inc()
             if entry is None:
                 return None
             self._entries.move_to_end(content_hash)
@@ -62,6 +77,7 @@ class ProblemCache:
             self.size_bytes += len(text)
             while self.size_bytes > self.max_bytes:
                 self.size_bytes -= self._entries.popitem(last=False)[1].size_bytes
+                self._evicted.inc()
             return True
 
 

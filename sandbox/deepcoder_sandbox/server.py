@@ -25,6 +25,8 @@ from deepcoder_sandbox.launcher import LauncherFailedError
 from deepcoder_sandbox.problem_cache import ProblemCache
 
 MIB = 1024 * 1024
+# Between the end of the drain and that of the process: the last answers are on their way, then the zygotes end.
+CLOSE_SECONDS = 5.0
 log = structlog.get_logger()
 
 
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         missing = pool.start()  # before any thread
     except LauncherFailedError as error:
         return _give_up(options.termination_log, f"ZygoteFailed: {error}")
-    application = GradingApplication(pool, ProblemCache(options.cache_mib * MIB), registry)
+    application = GradingApplication(pool, ProblemCache(options.cache_mib * MIB, registry), registry)
     try:
         return asyncio.run(_serve(options, application, missing))
     finally:
@@ -65,7 +67,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--scratch", type=Path, default=Path("/tmp/deepcoder-sandbox"), help="a writable folder")
     parser.add_argument("--require-isolation", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--isolation-deadline-seconds", type=float, default=120.0)
-    parser.add_argument("--drain-seconds", type=float, default=300.0, help="bound on finishing what was accepted")
+    parser.add_argument("--drain-seconds", type=float, default=45.0, help="bound on finishing what was accepted")
     parser.add_argument("--termination-log", type=Path, default=Path(TERMINATION_LOG))
     return parser.parse_args(arguments)
 
@@ -102,10 +104,10 @@ async def _serve(options: argparse.Namespace, application: GradingApplication, m
     looking_ends.set()
     canary.cancel()
     finished = await application.drain(options.drain_seconds)
-    log.info("drained", finished=finished, in_flight=application.pool.in_flight)
+    log.info("drained", finished=finished, still_running=application.pool.in_flight)
     server.should_exit = True
     stopping.cancel()
-    await asyncio.wait({serving}, timeout=10)
+    await asyncio.wait({serving}, timeout=CLOSE_SECONDS)
     if options.uds:
         options.uds.unlink(missing_ok=True)
     return status

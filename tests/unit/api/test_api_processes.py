@@ -21,6 +21,7 @@ from deepcoder_api.processes import (
 )
 from deepcoder_api.resolve import ResolvedEvaluation, ResolvedRun
 from deepcoder_api.specification import SandboxSpec
+from deepcoder_sandbox.server import CLOSE_SECONDS
 from tests.resolved_runs import resolved_run
 
 AT = Addresses(orchestrator="http://orchestrator:8700", sandbox="http://sandbox:8000", engine="http://engine:8801")
@@ -108,6 +109,12 @@ def test_the_sandbox_gets_nothing_of_the_run() -> None:
     assert (sandbox.secrets, sandbox.environment, sandbox.before) == ((), {}, ())
     assert "--require-isolation" in sandbox.command
     assert sandbox.runtime_class_name == "gvisor"
+
+
+def test_the_sandboxs_grace_is_longer_than_it_drains() -> None:
+    """With time left to send the last answers and to close, before the kubelet ends it by force."""
+    sandbox = PROCESSES["sandbox"]
+    assert sandbox.grace_seconds >= int(option(sandbox, "--drain-seconds")) + CLOSE_SECONDS + 5
 
 
 def test_the_engine_gets_no_credentials() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Callable, MutableMapping
+from typing import Any
 
 import httpx
 import pytest
@@ -25,7 +27,8 @@ LIMITS = Limits(timeout_seconds=20)
 @pytest.fixture
 def application(pool) -> GradingApplication:
     """An application that is ready, with a small cache."""
-    application = GradingApplication(pool, ProblemCache(10_000), CollectorRegistry())
+    registry = CollectorRegistry()
+    application = GradingApplication(pool, ProblemCache(10_000, registry), registry)
     application.isolation = VERIFIED
     return application
 
@@ -52,10 +55,10 @@ async def put(http: httpx.AsyncClient, suite: TestSuite = DOUBLING, content_hash
     return await http.put(f"/v1/problems/{content_hash or suite.content_hash()}", content=canonical_json(suite))
 
 
-async def until_in_flight(application: GradingApplication) -> None:
-    """Wait until the server has a grade in hand."""
+async def until_in_flight(application: GradingApplication, programs: int = 1) -> None:
+    """Wait until the server has so many programs in hand."""
     async with asyncio.timeout(20):
-        while not application.pool.in_flight:  # noqa: ASYNC110 - the count changes in the pool's threads
+        while application.pool.in_flight != programs:  # noqa: ASYNC110 - a condition of the server's, not an event
             await asyncio.sleep(0.01)
 
 
@@ -141,13 +144,103 @@ async def test_drain_finishes_what_was_accepted_and_takes_no_more(application, h
     assert await drained
 
 
-async def test_drain_is_bounded(application, http):
-    """It says so when something was not finished in time."""
+async def test_drain_hands_back_what_it_cannot_finish(application, http):
+    """At its bound what runs and what waits is answered as a failure of ours: nothing accepted is lost silently."""
     await put(http)
-    slow = asyncio.create_task(http.post("/v1/grade", content=body("import time\ntime.sleep(0.5)\nprint(14)")))
-    await until_in_flight(application)
+    slow = body("import time\ntime.sleep(0.5)\nprint(14)")
+    asked = [asyncio.create_task(http.post("/v1/grade", content=slow)) for _ in range(2)]
+    await until_in_flight(application, 2)
     assert not await application.drain(0.1)
-    await slow
+    for answer in await asyncio.gather(*asked):
+        assert (answer.status_code, answer.json()["verdict"]) == (200, "internal_error")
+        assert "the server ends" in answer.json()["detail"]
+    await until_in_flight(application, 0)
+
+
+async def test_caller_that_hangs_up_gives_up_its_place(application, http):
+    """What it waited for is not run, and the place is free for another."""
+    await put(http)
+    slow = body("import time\ntime.sleep(0.4)\nprint(14)")
+    first = asyncio.create_task(http.post("/v1/grade", content=slow))
+    await until_in_flight(application, 1)
+    gone = asyncio.create_task(hang_up(application, "/v1/grade", body(), lambda: application.pool.in_flight == 2))
+    assert await gone == 499
+    assert application.pool.in_flight == 1
+    assert (await first).json()["verdict"] == "accepted"
+
+
+async def hang_up(application: GradingApplication, path: str, content: str, when: Callable[[], bool]) -> int | None:
+    """Send a request and hang up once `when` says so; the status that was sent by then."""
+    messages = [{"type": "http.request", "body": content.encode(), "more_body": False}]
+    status: list[int] = []
+
+    async def receive() -> dict[str, object]:
+        if messages:
+            return messages.pop()
+        async with asyncio.timeout(20):
+            while not when():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            status.append(message["status"])
+
+    scope = {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b"", "root_path": ""}
+    await application.starlette()({**scope, "asgi": {"version": "3.0", "spec_version": "2.3"}}, receive, send)
+    return status[0] if status else None
+
+
+async def test_batch_is_answered_line_by_line(application, http):
+    """One runs, one waits; what the queue has no place for, an unknown problem and a malformed line are told alone."""
+    await put(http)
+    slow = "import time\ntime.sleep(0.3)\nprint(2 * int(input()))"
+    lines = [body(slow, id="runs"), body(slow, id="waits"), body(id="unknown", problem_hash="0" * 64), '{"id": "bad"}']
+    response = await http.post("/v1/grades", content="\n".join([*lines, body(slow, id="full")]))
+    answers = {answer["id"]: answer for answer in map(json.loads, response.text.splitlines())}
+    statuses = {id: answer["status"] for id, answer in answers.items()}
+    assert statuses == {"runs": 200, "waits": 200, "unknown": 404, "bad": 422, "full": 429}
+    assert [answers[id]["result"]["verdict"] for id in ("runs", "waits")] == ["accepted", "accepted"]
+    assert answers["full"]["retry_after"] >= 1
+
+
+async def test_batch_is_refused_as_a_whole_only_when_nothing_of_it_can_be_graded(application, http, monkeypatch):
+    """Too large, empty, or a server that takes nothing."""
+    monkeypatch.setattr("deepcoder_sandbox.application.MAX_BATCH_BYTES", 1000)
+    assert (await http.post("/v1/grades", content=b"x" * 1001)).status_code == 413
+    assert (await http.post("/v1/grades", content=b"")).status_code == 422
+    application.draining = True
+    assert (await http.post("/v1/grades", content=body())).status_code == 503
+
+
+async def test_batch_whose_caller_hangs_up_is_not_run_on(application, http):
+    """What is queued leaves the queue; what runs is run to its end."""
+    await put(http)
+    slow = body("import time\ntime.sleep(0.4)\nprint(14)")
+    await hang_up(application, "/v1/grades", f"{slow}\n{slow}", lambda: application.pool.in_flight == 2)
+    await asyncio.sleep(0)
+    assert application.pool.in_flight == 1
+    await until_in_flight(application, 0)
+
+
+async def test_metrics_tell_of_refusals_and_the_cache(application, http):
+    """Refusals by status; lookups, evictions and bytes of the cache."""
+    for _ in range(2):
+        await http.post("/v1/grade", content=body())
+    await put(http)
+    await http.post("/v1/grade", content=body())
+    await http.post("/v1/grade", content="{}")
+    for number in range(3):
+        await put(http, TestSuite(tests=(StdinTest(input=str(number), output="x" * 4000),)))
+    lines = (await http.get("/metrics")).text.splitlines()
+    assert {
+        'deepcoder_sandbox_refused_total{status="404"} 2.0',
+        'deepcoder_sandbox_refused_total{status="422"} 1.0',
+        'deepcoder_sandbox_cache_lookups_total{outcome="miss"} 2.0',
+        'deepcoder_sandbox_cache_lookups_total{outcome="hit"} 1.0',
+        "deepcoder_sandbox_cache_evictions_total 2.0",
+        f"deepcoder_sandbox_cache_bytes {application.cache.size_bytes}.0",
+    } <= set(lines)
 
 
 async def test_client_puts_the_suite_that_the_server_lacks(application):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from deepcoder_api.grading import GradeRequest, Limits, Verdict
 from deepcoder_api.problems import StdinTest, TestSuite
-from deepcoder_sandbox.grading_pool import QueueFullError, workers_for
+from deepcoder_sandbox.grading_pool import GradingPool, workers_for
+from deepcoder_sandbox.grading_queue import QueueFullError
 from deepcoder_sandbox.launcher import LauncherFailedError
 
 DOUBLING = TestSuite(tests=(StdinTest(input="7\n", output="14\n"),))
@@ -68,6 +71,53 @@ def raising(error: Exception):
 async def test_empty_program_is_no_program(pool):
     """White space is not run."""
     assert (await pool.grade(DOUBLING, request(" \n"))).verdict is Verdict.NO_PROGRAM
+
+
+async def test_seconds_and_verdicts_are_counted(pool, registry):
+    """By phase: what is not the programs' own time is the grader's."""
+
+    def counted() -> dict[str, float]:
+        found = {
+            phase: registry.get_sample_value("deepcoder_sandbox_seconds_sum", {"phase": phase}) or 0.0
+            for phase in ("queue", "grade", "programs", "grader")
+        }
+        verdict = {"verdict": "accepted"}
+        return {**found, "accepted": registry.get_sample_value("deepcoder_sandbox_verdicts_total", verdict) or 0.0}
+
+    before = counted()
+    assert (await pool.grade(DOUBLING, request(SLOW))).accepted
+    spent = {name: value - before[name] for name, value in counted().items()}
+    assert spent["accepted"] == 1
+    assert spent["programs"] >= 0.4
+    assert spent["grade"] == pytest.approx(spent["programs"] + spent["grader"])
+    assert spent["grader"] > 0
+
+
+async def test_log_of_a_failure_does_not_quote_the_program(pool, monkeypatch):
+    """An error of Python's own may hold a piece of what it met: its type and place are told, its text is not."""
+    logged: list[dict[str, object]] = []
+    monkeypatch.setattr("deepcoder_sandbox.grading_pool.log.warning", lambda event, **more: logged.append(more))
+    monkeypatch.setattr("deepcoder_sandbox.grading_pool.grade", raising(ValueError("print('secret')")))
+    await pool.grade(DOUBLING, request("print('secret')"))
+    assert [entry["error"] for entry in logged] == ["ValueError"] * 2
+    assert "test_sandbox_grading_pool.py" in str(logged[0]["at"])
+    assert "secret" not in str(logged)
+
+
+async def test_end_of_the_pool_ends_what_still_runs(tmp_path):
+    """Its caller has its answer by then; a program of minutes does not hold up the end."""
+    pool = GradingPool(workers=1, queue_size=1, scratch=tmp_path, registry=CollectorRegistry())
+    pool.start()
+    asked = [
+        asyncio.create_task(pool.grade(DOUBLING, request(f"import time\ntime.sleep({seconds})")))
+        for seconds in (19, 18)
+    ]
+    await asyncio.sleep(0.2)
+    begun = time.monotonic()
+    assert not await pool.drain(0.1)
+    assert [(await one).verdict for one in asked] == [Verdict.INTERNAL_ERROR] * 2
+    await asyncio.to_thread(pool.close)
+    assert time.monotonic() - begun < 10
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """The asynchronous client of grading servers: pooled, bounded, and never taking silence for a wrong answer.
 
-SandboxError
-├── GradeUnavailableError   no server gave a grade before the deadline: asking again later may help
-└── GradeRefusedError       a server refused the suite or the request as it stands: asking again cannot help
+Errors are in client_errors. For scripts there is the same in synchronous form, in sync_client.
 """
 
 from __future__ import annotations
@@ -10,64 +8,67 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 
 import httpx
 import structlog
+from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
-from deepcoder_api.grading import GradeRequest, GradeResult, IsolationReport, Limits, Profile, Verdict
-from deepcoder_api.problems import TestSuite, canonical_json
+from deepcoder_api.grading import MAX_DEADLINE_SECONDS, GradeRequest, GradeResult, IsolationReport, Limits, Profile
+from deepcoder_api.problems import TestSuite
+from deepcoder_sandbox.client_errors import GradeRefusedError, GradeUnavailableError, SandboxError, TryAgainError
+from deepcoder_sandbox.client_metrics import ClientMetrics
+from deepcoder_sandbox.replica import Replica
+from deepcoder_sandbox.replicas import Replicas, Resolve, addresses_of
+
+__all__ = ["GradeItem", "GradeRefusedError", "GradeUnavailableError", "SandboxClient", "SandboxError"]
 
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 WARN_EVERY_SECONDS = 10.0
-REFUSED = frozenset({400, 413, 422})
 log = structlog.get_logger()
 
 
-class SandboxError(Exception):
-    """Anything this client raises."""
+@dataclass(frozen=True)
+class GradeItem:
+    """One program of many, and the suite to grade it by. `id` names it in logs and in its result."""
+
+    id: str
+    suite: TestSuite
+    program: str
 
 
-class GradeUnavailableError(SandboxError):
-    """No server gave a grade before the deadline. The program is not graded: neither right nor wrong."""
+@dataclass
+class _Attempts:
+    """The attempts at one grade that failed."""
 
+    id: str
+    metrics: ClientMetrics
+    count: int = 0
+    last_reason: str = "every slot of this client was taken"
+    warned: float = field(default_factory=time.monotonic)
 
-class GradeRefusedError(SandboxError):
-    """A server refused the suite or the request as it stands, with its reason. Asking again cannot help."""
-
-
-class _TryAgainError(Exception):
-    """This attempt failed; another may not. `pause` is what the server asked for, in seconds."""
-
-    def __init__(self, reason: str, pause: float | None = None) -> None:
-        super().__init__(reason)
-        self.pause = pause
-
-
-class _Replica:
-    """One server, its connections, and how many grades it has of ours."""
-
-    def __init__(self, url: str, connections: int, transport: httpx.AsyncBaseTransport | None) -> None:
-        socket_path = url.removeprefix("unix://") if url.startswith("unix://") else None
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self.url = url
-        self.in_flight = 0
-        self.away_until = 0.0
-        self.http = httpx.AsyncClient(
-            base_url="http://sandbox" if socket_path else url,
-            transport=transport or httpx.AsyncHTTPTransport(uds=socket_path, limits=limits),
-            trust_env=False,
-        )
+    def failed(self, error: TryAgainError) -> float:
+        """Note a failure; the seconds to wait before the next attempt."""
+        self.count += 1
+        self.last_reason = str(error)
+        self.metrics.retried(error.reason)
+        if time.monotonic() - self.warned > WARN_EVERY_SECONDS:
+            self.warned = time.monotonic()
+            log.warning("waiting for a grade", id=self.id, attempts=self.count, reason=self.last_reason)
+        return _pause(self.count, error.pause)
 
 
 class SandboxClient:
     """Grades programs on one or more servers, at most `max_in_flight` at once. Use as an async context manager.
 
-    URLs are http://host:port or unix:///path. Give a Service's URL alone, or the replicas' own to spread by load.
-    `transport` takes the network's place, as in httpx: for tests, and for an application in the same process.
+    URLs are http://host:port, https://…, unix:///path, or dns+http://host:port. Of the last, every address behind the
+    name is a server of its own, looked up again every few seconds: what a headless Service is made for. Grades are
+    spread over all servers by load. `registry` takes the client's metrics. `transport` takes the network's place, as
+    in httpx, and `resolve` the resolver's: for tests, and for an application in the same process.
     """
 
     def __init__(
@@ -76,15 +77,21 @@ class SandboxClient:
         *,
         max_in_flight: int = 64,
         connect_seconds: float = 5.0,
+        registry: CollectorRegistry | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        resolve: Resolve = addresses_of,
     ) -> None:
-        """Raises ValueError without a URL."""
-        listed = [urls] if isinstance(urls, str) else list(urls)
-        if not listed:
-            raise ValueError("SandboxClient needs at least one URL")
-        self._replicas = [_Replica(url, max_in_flight, transport) for url in listed]
+        """Raises ValueError without a URL, or for one that is none."""
+
+        def connect(url: str, host: str | None) -> Replica:
+            return Replica(
+                url, connections=max_in_flight, connect_seconds=connect_seconds, transport=transport, host=host
+            )
+
+        self._replicas = Replicas([urls] if isinstance(urls, str) else list(urls), connect, resolve)
+        self._max_in_flight = max_in_flight
         self._slots = asyncio.Semaphore(max_in_flight)
-        self._connect_seconds = connect_seconds
+        self._metrics = ClientMetrics(registry)
 
     async def __aenter__(self) -> SandboxClient:
         return self
@@ -96,8 +103,7 @@ class SandboxClient:
 
     async def close(self) -> None:
         """Close all connections."""
-        for replica in self._replicas:
-            await replica.http.aclose()
+        await self._replicas.close()
 
     async def grade(
         self,
@@ -114,120 +120,120 @@ class SandboxClient:
 
         Raises GradeUnavailableError after `deadline_seconds`, and GradeRefusedError for what no server takes.
         """
-        content_hash = suite.content_hash()
+        begun = time.monotonic()
+        attempts = _Attempts(id, self._metrics)
         try:
-            request = GradeRequest(
-                id=id,
-                problem_hash=content_hash,
-                # JSON in UTF-8 has no lone surrogates; nor has a Python file, so nothing right becomes wrong.
-                program=program.encode("utf-8", "replace").decode(),
-                profile=profile,
-                limits=limits,
-                stop_on_first_failure=stop_on_first_failure,
-            )
-            body = request.model_dump_json().encode()
-        except (ValidationError, ValueError) as error:
-            raise GradeRefusedError(str(error)) from error
-        deadline = time.monotonic() + deadline_seconds
-        last_reason = "every slot of this client was taken"
-        try:
+            request = _request(suite, program, id, limits, profile, stop_on_first_failure)
             async with asyncio.timeout(deadline_seconds), self._slots:
-                attempt, warned = 0, time.monotonic()
-                while True:
-                    attempt += 1
-                    try:
-                        return await self._attempt(suite, content_hash, body, deadline)
-                    except _TryAgainError as failed:
-                        last_reason = str(failed)
-                        if time.monotonic() - warned > WARN_EVERY_SECONDS:
-                            warned = time.monotonic()
-                            log.warning("waiting for a grade", id=id, attempts=attempt, reason=last_reason)
-                        await asyncio.sleep(_pause(attempt, failed.pause))
+                with self._metrics.in_flight.track_inprogress():
+                    result = await self._until_graded(suite, request, begun + deadline_seconds, attempts)
         except TimeoutError:
-            raise GradeUnavailableError(f"no grade for {id} within {deadline_seconds:g} s: {last_reason}") from None
+            self._metrics.ungraded("unavailable")
+            reason = f"no grade for {id} within {deadline_seconds:g} s: {attempts.last_reason}"
+            raise GradeUnavailableError(reason) from None
+        except GradeRefusedError:
+            self._metrics.ungraded("refused")
+            raise
+        self._metrics.graded(result, time.monotonic() - begun)
+        return result
+
+    async def grade_many(
+        self,
+        items: Iterable[GradeItem],
+        *,
+        limits: Limits,
+        deadline_seconds: float,
+        profile: Profile = "strict",
+        stop_on_first_failure: bool = True,
+    ) -> AsyncGenerator[tuple[int, GradeResult | SandboxError]]:
+        """The place of each item and what it came to, as soon as it is there: a grade, or the error in place of one.
+
+        No more than `max_in_flight` items are taken up at once, each with a deadline of its own. Leaving the loop
+        early cancels what is under way; `contextlib.aclosing` makes that happen at once.
+        """
+
+        async def grade_one(item: GradeItem) -> GradeResult | SandboxError:
+            try:
+                return await self.grade(
+                    item.suite,
+                    item.program,
+                    id=item.id,
+                    limits=limits,
+                    deadline_seconds=deadline_seconds,
+                    profile=profile,
+                    stop_on_first_failure=stop_on_first_failure,
+                )
+            except SandboxError as error:
+                return error
+
+        numbered = enumerate(items)
+        under_way: dict[asyncio.Task[GradeResult | SandboxError], int] = {}
+        try:
+            while True:
+                while len(under_way) < self._max_in_flight and (taken := next(numbered, None)):
+                    under_way[asyncio.create_task(grade_one(taken[1]))] = taken[0]
+                if not under_way:
+                    return
+                done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    yield under_way.pop(task), task.result()
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     async def isolation(self, *, deadline_seconds: float = 10.0) -> IsolationReport:
         """The isolation report; of several servers one that is not verified, if any. Raises GradeUnavailableError."""
-        reports = [await self._isolation(replica, deadline_seconds) for replica in self._replicas]
+        reason = "no answer"
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                while True:
+                    try:
+                        return await self._isolation(time.monotonic() + deadline_seconds)
+                    except TryAgainError as failed:
+                        reason = str(failed)
+                        await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise GradeUnavailableError(f"no isolation report within {deadline_seconds:g} s: {reason}") from None
+
+    async def _isolation(self, deadline: float) -> IsolationReport:
+        reports = [await replica.isolation(deadline) for replica in await self._replicas.all()]
         return next((report for report in reports if not report.verified), reports[0])
 
-    async def _isolation(self, replica: _Replica, seconds: float) -> IsolationReport:
-        deadline, reason = time.monotonic() + seconds, "no answer"
-        while time.monotonic() < deadline:
+    async def _until_graded(
+        self, suite: TestSuite, request: GradeRequest, deadline: float, attempts: _Attempts
+    ) -> GradeResult:
+        while True:
+            rest = min(MAX_DEADLINE_SECONDS, max(0.001, deadline - time.monotonic()))
+            body = request.model_copy(update={"deadline_seconds": rest}).model_dump_json().encode()
             try:
-                response = await replica.http.get("/v1/isolation", timeout=self._timeout(deadline))
-                if response.status_code == 200:
-                    return IsolationReport.model_validate_json(response.content)
-                reason = f"status {response.status_code}: {response.text[:200]}"
-            except httpx.HTTPError as error:
-                reason = _reason(error)
-            await asyncio.sleep(0.1)
-        raise GradeUnavailableError(f"{replica.url} gives no isolation report within {seconds:g} s: {reason}")
-
-    async def _attempt(self, suite: TestSuite, content_hash: str, body: bytes, deadline: float) -> GradeResult:
-        now = time.monotonic()
-        replica = min(self._replicas, key=lambda one: (one.away_until > now, one.in_flight, random.random()))
-        replica.in_flight += 1
-        try:
-            response = await self._post(replica, body, deadline)
-            if response.status_code == 404:
-                await self._put(replica, suite, content_hash, deadline)
-                response = await self._post(replica, body, deadline)
-        except httpx.HTTPError as error:
-            replica.away_until = time.monotonic() + 1.0
-            raise _TryAgainError(f"{replica.url}: {_reason(error)}") from error
-        finally:
-            replica.in_flight -= 1
-        return _result(replica, response)
-
-    async def _post(self, replica: _Replica, body: bytes, deadline: float) -> httpx.Response:
-        headers = {"content-type": "application/json"}
-        return await replica.http.post("/v1/grade", content=body, headers=headers, timeout=self._timeout(deadline))
-
-    async def _put(self, replica: _Replica, suite: TestSuite, content_hash: str, deadline: float) -> None:
-        response = await replica.http.put(
-            f"/v1/problems/{content_hash}",
-            content=canonical_json(suite).encode("utf-8", "surrogatepass"),
-            headers={"content-type": "application/json"},
-            timeout=self._timeout(deadline),
-        )
-        if response.status_code in REFUSED:
-            raise GradeRefusedError(f"{replica.url} refuses the suite: {response.text[:500]}")
-        if response.status_code not in (200, 201):
-            raise _TryAgainError(f"{replica.url} answered {response.status_code}", _retry_after(response))
-
-    def _timeout(self, deadline: float) -> httpx.Timeout:
-        rest = max(0.01, deadline - time.monotonic())
-        return httpx.Timeout(rest, connect=min(rest, self._connect_seconds))
+                replica = await self._replicas.choose()
+                return await replica.grade(body, suite, request.problem_hash, deadline)
+            except TryAgainError as failed:
+                if failed.reason in ("connection", "unready"):
+                    self._replicas.look_soon()
+                await asyncio.sleep(attempts.failed(failed))
 
 
-def _result(replica: _Replica, response: httpx.Response) -> GradeResult:
-    if response.status_code in REFUSED:
-        raise GradeRefusedError(f"{replica.url} refuses the request: {response.text[:500]}")
-    if response.status_code != 200:
-        reason = f"{replica.url} answered {response.status_code}: {response.text[:200]}"
-        pause = _retry_after(response)
-        replica.away_until = time.monotonic() + (pause or 1.0)  # another server, if there is one, comes first
-        raise _TryAgainError(reason, pause)
+def _request(
+    suite: TestSuite, program: str, id: str, limits: Limits, profile: Profile, stop_on_first_failure: bool
+) -> GradeRequest:
+    """Raises GradeRefusedError for what the protocol has no place for."""
     try:
-        result = GradeResult.model_validate_json(response.content)
-    except ValidationError as error:
-        raise _TryAgainError(f"{replica.url} gave no grade: {error}") from error
-    if result.verdict is Verdict.INTERNAL_ERROR:
-        raise _TryAgainError(f"{replica.url} failed: {result.detail}")
-    return result
+        return GradeRequest(
+            id=id,
+            problem_hash=suite.content_hash(),
+            # JSON in UTF-8 has no lone surrogates; nor has a Python file, so nothing right becomes wrong.
+            program=program.encode("utf-8", "replace").decode(),
+            profile=profile,
+            limits=limits,
+            stop_on_first_failure=stop_on_first_failure,
+        )
+    except (ValidationError, ValueError) as error:
+        raise GradeRefusedError(str(error)) from error
 
 
 def _pause(attempt: int, asked: float | None) -> float:
     """Seconds to wait before the next attempt, spread so that many clients do not come back at once."""
     grown = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(attempt - 1, 10))
     return max(asked or 0.0, grown) * random.uniform(0.7, 1.3)
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    text = response.headers.get("retry-after", "")
-    return float(text) if text.isdigit() else None
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

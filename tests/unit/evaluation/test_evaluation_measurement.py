@@ -162,9 +162,6 @@ async def test_a_real_sandbox_client_never_takes_the_graders_own_failure_for_a_v
         asked = json.loads(request.content)
         return httpx.Response(200, content=GradeResult(id=asked["id"], verdict=next(verdicts)).model_dump_json())
 
-    async with SandboxClient("http://sandbox:8100") as client:
-        client._replicas[0].http = httpx.AsyncClient(
-            base_url="http://sandbox:8100", transport=httpx.MockTransport(server)
-        )
+    async with SandboxClient("http://sandbox:8100", transport=httpx.MockTransport(server)) as client:
         (answer,), _ = await measure(["a"], Engine(), client)  # type: ignore[arg-type]
     assert answer.verdict is Verdict.ACCEPTED

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
 from deepcoder_api.grading import GradeResult, IsolationReport, Limits, Verdict
 from deepcoder_api.problems import StdinTest, TestSuite
-from deepcoder_sandbox.client import GradeRefusedError, GradeUnavailableError, SandboxClient, _pause
+from deepcoder_sandbox.client import GradeItem, GradeRefusedError, GradeUnavailableError, SandboxClient, _pause
 
 DOUBLING = TestSuite(tests=(StdinTest(input="7\n", output="14\n"),))
 LIMITS = Limits(timeout_seconds=20)
@@ -214,10 +217,148 @@ async def test_isolation_of_the_worst_server_is_told():
             await client.isolation(deadline_seconds=0.2)
 
 
-def test_client_needs_a_server():
-    """No URL is an error at once."""
-    with pytest.raises(ValueError, match="at least one URL"):
-        SandboxClient([])
+@pytest.mark.parametrize(
+    ("urls", "said"),
+    [
+        ([], "at least one URL"),
+        ("sandbox:8000", "'sandbox:8000': a grading server's URL is http://…"),
+        ("ftp://sandbox", "dns[+]http://…"),
+        (["http://good", "unix://"], "'unix://'"),
+        ("dns+http://sandbox:8000/path", "without a path"),
+    ],
+)
+def test_client_needs_a_server(urls, said):
+    """A URL that is none is an error at once."""
+    with pytest.raises(ValueError, match=said):
+        SandboxClient(urls)
+
+
+async def test_request_says_how_long_the_caller_waits():
+    """What is left of the deadline, so that a server does not run what nobody waits for."""
+    server = Server(httpx.Response(502), answer(ACCEPTED))
+    async with client_of(server) as client:
+        await grade(client, seconds=20)
+    first, second = (json.loads(request.content)["deadline_seconds"] for request in server.requests)
+    assert 15 < second < first <= 20
+
+
+async def test_profile_and_limits_are_the_callers():
+    """As they are given."""
+    server = Server(answer(ACCEPTED))
+    async with client_of(server) as client:
+        await client.grade(DOUBLING, "", id="a", limits=LIMITS, deadline_seconds=20, profile="lcb-v5")
+    sent = json.loads(server.requests[0].content)
+    assert (sent["profile"], sent["limits"]["timeout_seconds"], sent["stop_on_first_failure"]) == ("lcb-v5", 20, True)
+
+
+def items(count: int) -> list[GradeItem]:
+    """So many programs, each an item of its own."""
+    return [GradeItem(str(number), DOUBLING, "print(14)") for number in range(count)]
+
+
+def echo(request: httpx.Request, verdict: Verdict = Verdict.ACCEPTED) -> httpx.Response:
+    """A grade under the id that was asked for."""
+    return answer(GradeResult(id=json.loads(request.content)["id"], verdict=verdict))
+
+
+async def test_many_are_graded_as_they_are_ready():
+    """Each with its place; the slow one comes last."""
+
+    async def slow_first(request: httpx.Request) -> httpx.Response:
+        if json.loads(request.content)["id"] == "0":
+            await asyncio.sleep(0.2)
+        return echo(request)
+
+    async with client_of(slow_first) as client:
+        graded = [outcome async for outcome in client.grade_many(items(5), limits=LIMITS, deadline_seconds=20)]
+    assert [place for place, _ in graded][-1] == 0
+    assert all(isinstance(result, GradeResult) and result.id == str(place) for place, result in graded)
+    assert sorted(place for place, _ in graded) == list(range(5))
+
+
+async def test_many_are_taken_up_a_few_at_a_time():
+    """No more than the client's bound at once: neither requests, nor items of an endless source."""
+    at_once, most, taken = 0, 0, 0
+
+    async def count(request: httpx.Request) -> httpx.Response:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.01)
+        at_once -= 1
+        return echo(request)
+
+    def endless() -> Iterator[GradeItem]:
+        nonlocal taken
+        for number in itertools.count():
+            taken += 1
+            yield GradeItem(str(number), DOUBLING, "print(14)")
+
+    async with client_of(count, max_in_flight=3) as client:
+        graded = client.grade_many(endless(), limits=LIMITS, deadline_seconds=20)
+        seen = [await anext(graded) for _ in range(10)]
+        await graded.aclose()
+    assert (len(seen), most) == (10, 3)
+    assert taken <= 13
+
+
+async def test_one_without_a_grade_does_not_cost_the_others_theirs():
+    """It comes as the error that it met, which no one takes for a verdict."""
+
+    async def two_bad(request: httpx.Request) -> httpx.Response:
+        match json.loads(request.content)["id"]:
+            case "1":
+                return httpx.Response(422, json={"error": "malformed"})
+            case "2":
+                return httpx.Response(503)
+        return echo(request)
+
+    async with client_of(two_bad) as client:
+        graded = dict([outcome async for outcome in client.grade_many(items(4), limits=LIMITS, deadline_seconds=0.4)])
+    assert isinstance(graded[1], GradeRefusedError)
+    assert isinstance(graded[2], GradeUnavailableError)
+    assert all(isinstance(graded[place], GradeResult) for place in (0, 3))
+
+
+async def test_leaving_early_cancels_what_is_under_way():
+    """Nothing runs on behind the caller's back."""
+    cancelled: list[str] = []
+
+    async def hang(request: httpx.Request) -> httpx.Response:
+        try:
+            await asyncio.sleep(0 if json.loads(request.content)["id"] == "0" else 600)
+        except asyncio.CancelledError:
+            cancelled.append(json.loads(request.content)["id"])
+            raise
+        return echo(request)
+
+    async with (
+        client_of(hang, max_in_flight=3) as client,
+        contextlib.aclosing(client.grade_many(items(9), limits=LIMITS, deadline_seconds=20)) as graded,
+    ):
+        async for place, _ in graded:
+            assert place == 0
+            break
+    assert sorted(cancelled) == ["1", "2"]
+
+
+async def test_metrics_tell_verdicts_retries_and_what_has_no_grade():
+    """In the registry that was given; a client without one counts for itself."""
+    registry = CollectorRegistry()
+    answers = [FAILURES["queue full"], FAILURES["connection lost"], answer(ACCEPTED), httpx.Response(422)]
+    transport = httpx.MockTransport(Server(*answers))  # pyright: ignore[reportArgumentType]
+    async with SandboxClient("http://sandbox", registry=registry, transport=transport) as client:
+        await grade(client)
+        with pytest.raises(GradeRefusedError):
+            await grade(client)
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"deepcoder_sandbox_client_{name}", labels)
+
+    assert value("grades_total", verdict="accepted") == 1
+    assert value("ungraded_total", reason="refused") == 1
+    assert value("retries_total", reason="queue_full") == value("retries_total", reason="connection") == 1
+    assert (value("in_flight"), value("seconds_count")) == (0, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""The `deepcoder` command: run, validate, watch, crds."""
+"""The `deepcoder` command: run, grade, validate, watch, crds."""
 
 from __future__ import annotations
 
 import typer
 
-from deepcoder_cli import crds, run, validate, watch
+from deepcoder_cli import crds, grade, run, validate, watch
 
 app = typer.Typer(
     name="deepcoder",
@@ -14,6 +14,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("run")(run.run)
+app.command("grade")(grade.grade)
 app.command("validate")(validate.validate)
 app.command("watch")(watch.watch)
 app.command("crds")(crds.crds)

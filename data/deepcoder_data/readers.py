@@ -6,6 +6,7 @@ A row that cannot be read is a value (BadRow), not an error: whether to go on wi
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from deepcoder_api.problems import Problem
 from deepcoder_data.files import GZIP_MAGIC, local_file
@@ -24,6 +26,7 @@ from deepcoder_data.store import ObjectStore
 Format = Literal["jsonl", "humaneval"]
 MAX_ROW_BYTES = 256 * 1024 * 1024
 _CHUNK = 1024 * 1024
+_LONGEST_VALUE = 60
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,19 @@ def read_problems(store: ObjectStore, uri: str, format: Format) -> Iterator[Prob
 def read_file(file: Path, uri: str, format: Format) -> Iterator[Problem | BadRow]:
     """As `read_problems`, of a file that is here already; `uri` names it in errors."""
     parse = _PARSERS[format]
+    for number, row in read_rows(file, uri):
+        yield row if isinstance(row, BadRow) else _problem(parse, number, row)
+
+
+def read_rows(file: Path, uri: str) -> Iterator[tuple[int, bytes | BadRow]]:
+    """Each line that is not empty, with its number counted from 1. Raises DamagedError, which names `uri`."""
     try:
         with _opened(file) as content:
             for number, row in _rows(content):
                 if row is None:
-                    yield BadRow(number, f"longer than {MAX_ROW_BYTES} bytes")
+                    yield number, BadRow(number, f"longer than {MAX_ROW_BYTES} bytes")
                 elif row.strip():
-                    yield _problem(parse, number, row)
+                    yield number, row
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DamagedError(f"{uri}: the gzip file is damaged: {error}") from error
 
@@ -90,13 +99,20 @@ def _problem(parse: Callable[[bytes], Problem], number: int, row: bytes) -> Prob
 
 
 def _reason(error: ValidationError) -> str:
-    """The first faults of a row, each with its place, on one line."""
+    """The first faults of a row, each with its place and value, on one line."""
     faults = [
-        ": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"])))
-        for fault in error.errors(include_url=False, include_input=False)[:3]
+        ": ".join(filter(None, (".".join(map(str, fault["loc"])), f"{fault['msg']}{_value(fault)}")))
+        for fault in error.errors(include_url=False)[:3]
     ]
     more = error.error_count() - len(faults)
     return "; ".join(faults)[:500] + (f"; and {more} more" if more else "")
+
+
+def _value(fault: ErrorDetails) -> str:
+    if fault["type"] in ("missing", "json_invalid", "extra_forbidden"):
+        return ""
+    text = json.dumps(fault["input"], default=str, ensure_ascii=False)
+    return f", not {text if len(text) <= _LONGEST_VALUE else f'{text[:_LONGEST_VALUE]}…'}"
 
 
 _PARSERS: dict[Format, Callable[[bytes], Problem]] = {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
-from types import TracebackType
-from typing import Any
+from types import AsyncGeneratorType, TracebackType
+from typing import Any, cast
 
 from anyio.from_thread import start_blocking_portal
 
@@ -96,14 +96,14 @@ class SyncSandboxClient:
             if not self._closed:  # else all of it has ended with the client
                 if step:
                     step.cancel()
-                self._portal.call(_close, graded)
+                self._portal.call(_close, cast("AsyncGeneratorType[Any, None]", graded))
 
     def isolation(self, *, deadline_seconds: float = 10.0) -> IsolationReport:
         """As SandboxClient.isolation."""
         return self._portal.call(partial(self._client.isolation, deadline_seconds=deadline_seconds))
 
 
-async def _close(graded: AsyncGenerator[Any]) -> None:
+async def _close(graded: AsyncGeneratorType[Any, None]) -> None:
     while graded.ag_running:  # noqa: ASYNC110 - a step that was interrupted is still on its way out
         await asyncio.sleep(0.01)
     await graded.aclose()

@@ -11,9 +11,11 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from deepcoder_api.grading import GradeRequest, Limits
+from deepcoder_api.grading import GradeRequest, GradeResult, Limits
 from deepcoder_api.problems import TestSuite, canonical_json
+from deepcoder_sandbox.client import GradeItem
 from deepcoder_sandbox.local import LocalSandbox, find_runsc, start_local_sandbox
+from deepcoder_sandbox.sync_client import SyncSandboxClient
 
 LIMITS = Limits(timeout_seconds=60)
 DOUBLE = "print(2 * int(input()))"
@@ -85,3 +87,16 @@ async def http_of(sandbox: LocalSandbox) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.AsyncHTTPTransport(uds=sandbox.url.removeprefix("unix://"))
     async with httpx.AsyncClient(base_url="http://sandbox", transport=transport, timeout=60) as http:
         yield http
+
+
+def test_synchronous_client_grades_many(server, doubling):
+    """More programs than the client asks for at once, right and wrong, each under its own place."""
+    with SyncSandboxClient(server.url, max_in_flight=3) as client:
+        assert client.isolation().verified is server.isolated
+        programs = [DOUBLE, "print(1)"] * 4
+        items = [GradeItem(str(number), doubling, program) for number, program in enumerate(programs)]
+        graded = dict(client.grade_many(items, limits=LIMITS, deadline_seconds=120))
+    verdicts = [
+        outcome.verdict if isinstance(outcome, GradeResult) else outcome for _, outcome in sorted(graded.items())
+    ]
+    assert verdicts == ["accepted", "wrong_answer"] * 4

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any, TypeVar
 
 import httpx
 import structlog
@@ -29,6 +30,7 @@ __all__ = ["GradeItem", "GradeRefusedError", "GradeUnavailableError", "SandboxCl
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 WARN_EVERY_SECONDS = 10.0
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -137,7 +139,7 @@ class SandboxClient:
         self._metrics.graded(result, time.monotonic() - begun)
         return result
 
-    async def grade_many(
+    def grade_many(
         self,
         items: Iterable[GradeItem],
         *,
@@ -166,21 +168,7 @@ class SandboxClient:
             except SandboxError as error:
                 return error
 
-        numbered = enumerate(items)
-        under_way: dict[asyncio.Task[GradeResult | SandboxError], int] = {}
-        try:
-            while True:
-                while len(under_way) < self._max_in_flight and (taken := next(numbered, None)):
-                    under_way[asyncio.create_task(grade_one(taken[1]))] = taken[0]
-                if not under_way:
-                    return
-                done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    yield under_way.pop(task), task.result()
-        finally:
-            for task in under_way:
-                task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
+        return _as_ready(map(grade_one, items), self._max_in_flight)
 
     async def isolation(self, *, deadline_seconds: float = 10.0) -> IsolationReport:
         """The isolation report; of several servers one that is not verified, if any. Raises GradeUnavailableError."""
@@ -213,6 +201,25 @@ class SandboxClient:
                 if failed.reason in ("connection", "unready"):
                     self._replicas.look_soon()
                 await asyncio.sleep(attempts.failed(failed))
+
+
+async def _as_ready(calls: Iterator[Coroutine[Any, Any, T]], at_once: int) -> AsyncGenerator[tuple[int, T]]:
+    """Each call's place and result as soon as it is there; the next call is taken only when one is done."""
+    numbered = enumerate(calls)
+    under_way: dict[asyncio.Task[T], int] = {}
+    try:
+        while True:
+            while len(under_way) < at_once and (taken := next(numbered, None)):
+                under_way[asyncio.create_task(taken[1])] = taken[0]
+            if not under_way:
+                return
+            done, _ = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                yield under_way.pop(task), task.result()
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
 
 def _request(

@@ -27,7 +27,8 @@ def addresses(owner: Owner) -> Addresses:
     """Where the parts of an evaluation reach each other."""
     return Addresses(
         engine=f"http://{owner.host('engine')}:{GENERATE_PORT}",
-        sandbox=f"http://{owner.host('sandbox')}:{SANDBOX_PORT}",
+        # Its client spreads grades over the servers by how many each has.
+        sandbox=f"dns+http://{owner.host('sandbox')}:{SANDBOX_PORT}",
     )
 
 
@@ -42,7 +43,7 @@ def foundations(owner: Owner, operator_namespace: str) -> list[Document]:
         objects.network_policy(owner, "sandbox", [objects.ingress_rule([evaluator], SANDBOX_PORT)], egress=False),
         objects.network_policy(owner, "engine", [objects.ingress_rule([evaluator], GENERATE_PORT)], egress=True),
         objects.network_policy(owner, "evaluator", [objects.ingress_rule([operator], ORCHESTRATOR_PORT)], egress=True),
-        objects.service(owner, "sandbox", "sandbox", {"grading": SANDBOX_PORT}),
+        objects.service(owner, "sandbox", "sandbox", {"grading": SANDBOX_PORT}, headless=True),
         objects.service(owner, "engine", "engine", {"generate": GENERATE_PORT}),
         objects.disruption_budget(owner, "sandbox"),
     ]

@@ -57,13 +57,14 @@ def deployment(owner: Owner, role: str, replicas: int, template: Document, *, su
     }
 
 
-def service(owner: Owner, part: str, role: str, ports: Mapping[str, int]) -> Document:
-    """A Service before the ready pods of a role."""
+def service(owner: Owner, part: str, role: str, ports: Mapping[str, int], *, headless: bool = False) -> Document:
+    """A Service before the ready pods of a role; `headless`: its name stands for their addresses."""
+    spec: Document = {"selector": owner.selector(role), "ports": _service_ports(ports)}
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": metadata(owner, part, role),
-        "spec": {"selector": owner.selector(role), "ports": _service_ports(ports)},
+        "spec": {"clusterIP": "None", **spec} if headless else spec,
     }
 
 

@@ -36,7 +36,8 @@ def addresses(owner: Owner) -> Addresses:
     """Where the parts of a run reach each other."""
     return Addresses(
         orchestrator=f"http://{owner.host('orchestrator')}:{ORCHESTRATOR_PORT}",
-        sandbox=f"http://{owner.host('sandbox')}:{SANDBOX_PORT}",
+        # Its client spreads grades over the servers by how many each has.
+        sandbox=f"dns+http://{owner.host('sandbox')}:{SANDBOX_PORT}",
     )
 
 
@@ -59,7 +60,7 @@ def foundations(owner: Owner, operator_namespace: str) -> list[Document]:
             owner, "rollout", [objects.ingress_rule([trainers], AGENT_PORT, GENERATE_PORT)], egress=True
         ),
         objects.network_policy(owner, "trainer", trainer_ingress, egress=True),
-        objects.service(owner, "sandbox", "sandbox", {"grading": SANDBOX_PORT}),
+        objects.service(owner, "sandbox", "sandbox", {"grading": SANDBOX_PORT}, headless=True),
         objects.disruption_budget(owner, "sandbox"),
         objects.disruption_budget(owner, "rollout"),
     ]

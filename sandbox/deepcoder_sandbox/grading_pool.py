@@ -86,10 +86,9 @@ class GradingPool:
     def close(self) -> None:
         """End the zygotes, with them what they still run, and the threads."""
         self._ending = True
-        for launcher in self._launchers:
+        for pid in [pid for launcher in self._launchers for pid in launcher.pids]:
             with contextlib.suppress(ProcessLookupError):
-                if launcher.pid:
-                    os.kill(launcher.pid, signal.SIGKILL)  # a thread that waits for it sees that it is gone
+                os.kill(pid, signal.SIGKILL)  # a thread that waits for it sees that it is gone
         self._threads.shutdown(wait=True, cancel_futures=True)
         for launcher in self._launchers:
             launcher.close()

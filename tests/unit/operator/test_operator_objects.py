@@ -213,9 +213,12 @@ def test_accounts_have_no_token() -> None:
 
 
 def test_parts_reach_each_other_by_the_names_of_services_that_are_there() -> None:
-    """Each address that a process is given is a Service of the same run, and a port that it has."""
+    """Each address that a process is given is a Service of the same run, and a port that it has.
+
+    The sandbox's is headless: its client finds every server behind it.
+    """
     services = {
-        f"http://{document['metadata']['name']}.team.svc:{port['port']}"
+        f"{'dns+' if document['spec'].get('clusterIP') == 'None' else ''}http://{document['metadata']['name']}.team.svc:{port['port']}"
         for document in [
             *run_objects.foundations(RUN_OWNER, "x"), *run_objects.attempt_services(RUN_OWNER, 1),
             *evaluation_objects.foundations(EVALUATION_OWNER, "x"),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import signal
 
 NAMESPACES = {
@@ -25,7 +24,7 @@ _CLONE_CHILD_SETTID, _CLONE_VFORK = 0x01000000, 0x00004000
 _CAPABILITY_VERSION_3 = 0x20080522
 # Numbers of clone and capset, and where glibc keeps a thread's id inside its descriptor.
 _MACHINES = {"x86_64": (56, 126, 720), "aarch64": (220, 91, 208)}
-_CLONE, _CAPSET, _THREAD_ID_OFFSET = _MACHINES[platform.machine()]
+_CLONE, _CAPSET, _THREAD_ID_OFFSET = _MACHINES[os.uname().machine]
 
 # PyDLL keeps the interpreter lock: the child must wake up holding it.
 _libc = ctypes.PyDLL(None, use_errno=True)

@@ -66,6 +66,8 @@ class Candidate:
 def _plain_exception(answer: dict[str, Any]) -> Exception:
     kind = getattr(builtins, str(answer["raised"]), None)
     text = str(answer.get("text", ""))
+    if kind in (StopIteration, StopAsyncIteration):  # would end the test's own loops, as if it had passed (PEP 479)
+        return RuntimeError(f"the program raised {kind.__name__}")
     if isinstance(kind, type) and issubclass(kind, Exception):
         try:
             return kind(text)

@@ -77,4 +77,9 @@ def last_line(stderr: bytes) -> str:
 
 def _describe(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
-    return f"exit status {code}" if code >= 0 else f"ended by {signal.Signals(-code).name}"
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return f"ended by {signal.Signals(-code).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"ended by signal {-code}"

@@ -24,5 +24,8 @@ def stdout_difference(matches: Callable[[str, str], bool], expected: str, actual
 
 def shorten(value: object) -> str:
     """`repr(value)`, cut to a length that fits into one line of a report."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of more digits than Python shows
+        return f"a {type(value).__name__} that is too large to show"
     return text if len(text) <= DETAIL_CHARACTERS else f"{text[: DETAIL_CHARACTERS - 1]}…"

@@ -49,6 +49,12 @@ def test_answer_has_its_verdict(name):
     assert judge_answer(parse(frame), objects_to(EXPECTED))[0] is verdict
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_sent_in_place_of_loaded_is_accepted(name):
+    """A program that answers before its first call is refused, the right value and null included."""
+    assert why_failed(parse(CASES[name][0]))[0] is not Verdict.ACCEPTED
+
+
 def test_exception_is_told_with_its_line():
     """People see where in the program it came from."""
     answer = {"raised": "KeyError", "name": "KeyError", "text": "1", "line": 3}

@@ -76,6 +76,12 @@ REPORTS = {
         "RuntimeError: UnicodeDecodeError: bad",
     ),
     "SystemExit raised": (EQUALS_7, lambda n: raised("SystemExit"), "raised", "RuntimeError: SystemExit"),
+    "StopIteration in a loop of the test": (
+        "def check(c): assert list(map(c, [1, 2])) == []\n",
+        lambda n: raised("StopIteration"),
+        "raised",
+        "RuntimeError: the program raised StopIteration",
+    ),
     "an AssertionError of its own": (EQUALS_7, lambda n: raised("AssertionError"), "raised", "AssertionError"),
     "hung up": (EQUALS_7, lambda n: None, "gone", "in the middle of a call"),
     "hung up where all is caught": (CATCHES_ALL, lambda n: None, "gone", "in the middle of a call"),

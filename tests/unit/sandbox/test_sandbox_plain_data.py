@@ -166,6 +166,15 @@ def test_hostile_bytes_are_refused(data):
         decode(data)
 
 
+@pytest.mark.parametrize("tag", ["set", "frozenset", "dict"])
+def test_values_chosen_to_have_one_hash_are_refused(tag):
+    """Building a set or dict of thousands of them would take its reader hours."""
+    values = [n * (2**61 - 1) for n in range(30_000)]
+    content = [[n, n] for n in values] if tag == "dict" else values
+    with pytest.raises(NotPlainDataError, match="one hash"):
+        decode(json.dumps({tag: content}).encode())
+
+
 @given(json_values)
 @settings(max_examples=60, deadline=None)
 def test_any_json_is_a_value_or_refused(value):

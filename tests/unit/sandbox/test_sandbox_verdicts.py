@@ -26,6 +26,7 @@ CASES = {
         "ValueError",
     ),
     "signal": (replace(GOOD, exit=Exit(signal.SIGSEGV, 0.5, 20, False)), Verdict.RUNTIME_ERROR, "ended by SIGSEGV"),
+    "signal without a name": (replace(GOOD, exit=Exit(35, 0.5, 20, False)), Verdict.RUNTIME_ERROR, "signal 35"),
     "signal near the memory bound": (
         replace(GOOD, exit=Exit(signal.SIGABRT, 0.5, 95, False)),
         Verdict.MEMORY_LIMIT,

@@ -8,8 +8,11 @@ value. Nothing else does: functions, generators, iterators, ranges, arrays, clas
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
+# Values of one hash in a set or among a dict's keys; honest ones share a hash by accident.
+MAX_SAME_HASH = 100
 _SCALARS = frozenset({int, str, float, bool, type(None)})
 _BIG = 1 << 64
 
@@ -96,12 +99,25 @@ def _untag(value: Any) -> Any:
     return value
 
 
+def _hashable(items: Any) -> list[Any]:
+    """`items`, unless they were chosen to have one hash: a set or dict of them would take hours to build."""
+    found = list(items)
+    if len(found) > MAX_SAME_HASH and max(Counter(map(hash, found)).values()) > MAX_SAME_HASH:
+        raise ValueError(f"more than {MAX_SAME_HASH} values of one hash")
+    return found
+
+
+def _untag_dict(pairs: Any) -> dict[Any, Any]:
+    keys = _hashable(_untag(key) for key, _ in pairs)
+    return dict(zip(keys, (_untag(item) for _, item in pairs), strict=True))
+
+
 _UNTAG = {
     "int": lambda text: int(text, 16),
     "tuple": lambda items: tuple(map(_untag, items)),
-    "set": lambda items: set(map(_untag, items)),
-    "frozenset": lambda items: frozenset(map(_untag, items)),
-    "dict": lambda pairs: {_untag(key): _untag(item) for key, item in pairs},
+    "set": lambda items: set(_hashable(map(_untag, items))),
+    "frozenset": lambda items: frozenset(_hashable(map(_untag, items))),
+    "dict": _untag_dict,
     "bytes": bytes.fromhex,
     "complex": lambda parts: complex(float(parts[0]), float(parts[1])),
 }

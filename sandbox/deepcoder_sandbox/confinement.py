@@ -19,6 +19,8 @@ RESERVED_MIB = 768
 # Processes and threads of the same user, which gVisor counts with the program's own: the server's, the zygotes.
 OTHER_PROCESSES = 64
 HOST_NAME = "program"
+# Memory that is mapped from it and shared is resident in no process, and so out of the server's sight.
+ZERO_DEVICE = "/dev/zero"
 # Numeric libraries would start one thread per core, each with a large stack, against the process and memory bounds.
 ENVIRONMENT = {"LANG": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -27,14 +29,14 @@ def enter(*, home: str, places: list[str], files: list[str], missing: list[str],
     """Take the new namespaces into use: identity, own host name, own /proc, and a fresh size-bound folder.
 
     The folder lies over `home` and over `places`, nothing over `files`: all where the program could else leave
-    something for the next, or speak for the pod.
+    something for the next, or speak for the pod. Nothing lies over /dev/zero either.
     Without a mount namespace `home` is used as it is. Raises OSError.
     """
     if "user" not in missing:
         namespaces.map_identity(uid, gid)
         if "mount" not in missing:
             _mount_folder(home, places)
-            for file in files:
+            for file in (*files, ZERO_DEVICE):
                 namespaces.mount(os.devnull, file, "none", namespaces.MS_BIND)
             _mount_proc("pid" not in missing)
         if "uts" not in missing:

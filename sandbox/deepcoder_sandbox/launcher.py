@@ -148,11 +148,19 @@ class Launcher:
 
         Raises LauncherFailedError: also when it should be killed and has no `pid` yet.
         """
-        killed = not self._answers_within(max(0.0, seconds))
-        if killed:
-            if pid is None:
-                raise LauncherFailedError("a program's process cannot be set up: it says nothing")
-            self.kill(pid)
+        ended = self.await_end(seconds)
+        if ended is not None:
+            return ended
+        if pid is None:
+            raise LauncherFailedError("a program's process cannot be set up: it says nothing")
+        self.kill(pid)
+        return self._take_exit(killed=True)
+
+    def await_end(self, seconds: float) -> Exit | None:
+        """Wait `seconds` for the run's own end; None while it runs. Raises LauncherFailedError."""
+        return self._take_exit(killed=False) if self._answers_within(max(0.0, seconds)) else None
+
+    def _take_exit(self, *, killed: bool) -> Exit:
         answer = self._receive(ANSWER_SECONDS)
         self._remove_folder()
         if "status" not in answer:

@@ -203,9 +203,11 @@ class ProgramRun:
     def finish(self, deadline: float) -> Finished:
         """Wait until `deadline` (monotonic seconds) for the end, kill what is left, take the last output."""
         self.watch(time.monotonic())
-        seconds = 0.0 if self.stop else deadline - time.monotonic()
+        while self._exit is None and not self.stop and (rest := deadline - time.monotonic()) > 0:
+            self._exit = self._launcher.await_end(min(rest, WATCH_SECONDS))
+            self.watch(time.monotonic())  # it may have closed its streams to be out of sight
         if self._exit is None:
-            self._exit = self._launcher.finish(self.pid, seconds)
+            self._exit = self._launcher.finish(self.pid, 0.0)
         wall = time.monotonic() - self.begun
         if self._exit.killed and self.stop is None:
             self.stop = Stop.TIME

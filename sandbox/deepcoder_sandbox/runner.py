@@ -13,6 +13,7 @@ import socket
 import time
 from typing import Any, NoReturn
 
+from deepcoder_sandbox import system_calls
 from deepcoder_sandbox.checker_process import answer_checks
 from deepcoder_sandbox.frames import PeerClosedError, pack, receive_frame, send_frame
 from deepcoder_sandbox.judge import judge
@@ -34,6 +35,7 @@ def run(mode: str, channel: int, *, has_peer: bool, watched: bool) -> NoReturn:
         take_streams(end)
     task = json.loads(receive_frame(channel, MAX_PROGRAM_BYTES))
     _send_ready(end, watched)
+    system_calls.refuse()
     if mode == "stdin":
         run_program(task["program"], task["tests"], end)
     elif mode == "calls":

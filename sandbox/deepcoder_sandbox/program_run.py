@@ -71,6 +71,8 @@ class ProgramRun:
         self._exit: Exit | None = None
         self._next_watch = 0.0
         self._setup_cpu_seconds = 0.0
+        self._cpu_bound_seconds = cpu_seconds
+        self._cpu_seen: dict[str, float] = {}  # by pid, also of processes that nobody will wait for
         ours, theirs = socket.socketpair()
         self.channel = Channel(ours, limits.output_mib * MIB, takes_proc=launcher.watches_trees)
         self.stdin: Source | None = None
@@ -166,7 +168,7 @@ class ProgramRun:
         return Finished(ended, time.monotonic() - self.begun, None, stdout, bytes(self.stderr.data))
 
     def watch(self, now: float) -> None:
-        """Hold the run to its output, memory and process bounds. Halts it past one."""
+        """Hold the run to its output, memory, process and CPU bounds. Halts it past one."""
         if self._flooded():
             self.halt(Stop.OUTPUT)
         if self.channel.proc is None or now < self._next_watch or self.stop:
@@ -176,10 +178,17 @@ class ProgramRun:
             usage = tree_usage(self.channel.proc)
         except OSError:
             return  # its /proc went with its first process
+        for pid, seconds in usage.cpu_seconds.items():
+            self._cpu_seen[pid] = max(seconds, self._cpu_seen.get(pid, 0.0))
         if usage.threads > self.limits.processes:
             self.halt(Stop.PROCESSES)
         elif usage.resident_bytes > (self.limits.memory_mib + PROCESS_BASE_MIB * usage.processes) * MIB:
             self.halt(Stop.MEMORY)
+        elif self._tree_cpu_seconds() > self._cpu_bound_seconds:
+            self.halt(Stop.TIME)
+
+    def _tree_cpu_seconds(self) -> float:
+        return max(0.0, sum(self._cpu_seen.values()) - self._setup_cpu_seconds)
 
     def _flooded(self) -> bool:
         """Whether more than may be has come out of it."""
@@ -217,7 +226,7 @@ class ProgramRun:
         if self._flooded() and self.stop in (None, Stop.TIME):
             self.stop = Stop.OUTPUT
         stdout = bytes(self.stdout.data) if self.stdout else b""
-        cpu = max(0.0, self._exit.cpu_seconds - self._setup_cpu_seconds)
+        cpu = max(0.0, self._exit.cpu_seconds - self._setup_cpu_seconds, self._tree_cpu_seconds())
         ended = replace(self._exit, cpu_seconds=cpu)
         return Finished(ended, wall, self.stop, stdout, bytes(self.stderr.data))
 

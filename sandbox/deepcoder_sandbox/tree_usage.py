@@ -7,34 +7,41 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _PAGE_BYTES = resource.getpagesize()
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class TreeUsage:
-    """Of all processes of a run together."""
+    """Of all processes of a run together, and the CPU seconds of each that is there, by pid."""
 
     processes: int
     threads: int
     resident_bytes: int
+    cpu_seconds: Mapping[str, float]
 
 
 def tree_usage(proc: int) -> TreeUsage:
     """The use of all processes in the directory descriptor `proc`. Raises OSError when that /proc is gone."""
     processes = threads = resident = 0
+    cpu: dict[str, float] = {}
     for name in os.listdir(proc):
         if not name.isdigit():
             continue
         try:
             resident += int(_read(proc, f"{name}/statm").split()[1]) * _PAGE_BYTES
-            # stat: the fields after the command's closing parenthesis; the 18th of them counts threads.
-            threads += max(1, int(_read(proc, f"{name}/stat").rpartition(b")")[2].split()[17]))
+            # stat: of the fields after the command's closing parenthesis the 12th and 13th are its own time in user
+            # mode and in the kernel, in ticks; the 18th counts threads.
+            fields = _read(proc, f"{name}/stat").rpartition(b")")[2].split()
+            threads += max(1, int(fields[17]))
+            cpu[name] = (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
             processes += 1
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended while we looked
-    return TreeUsage(processes, threads, resident)
+    return TreeUsage(processes, threads, resident, cpu)
 
 
 def count_children(parent: int) -> int:

@@ -199,6 +199,22 @@ for limit in ((before[1] + 100, before[1] + 100), (resource.RLIM_INFINITY,) * 2)
 """,
     ),
     _attack(
+        "work of children that nobody waits for",
+        "their time is added to no parent's; all together are above the limit, the wall clock is not",
+        """
+import os, signal, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+for _ in range(2):
+    if os.fork() == 0:
+        while time.process_time() < 1.5: pass
+        os._exit(0)
+try: os.wait()
+except ChildProcessError: pass
+print(2 * int(input()))
+""",
+        hangs=True,
+    ),
+    _attack(
         "clock set back",
         "for everybody",
         """

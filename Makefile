@@ -3,12 +3,13 @@ PYTHON := .venv/bin/python
 ROOMS := api data operator trainer rollout sandbox evaluation cli dev tests examples docs images benchmarks
 export KUBECONFIG := $(CURDIR)/build/cluster/kubeconfig
 
-.PHONY: help demo demo-seeds test check lint types format unit integration e2e cluster down images environment crds bench-sandbox
+.PHONY: help demo demo-seeds attacks test check lint types format unit integration e2e cluster down images environment crds bench-sandbox
 
 help:
 	@echo "make demo        a better model, trained on a real cluster on this machine, from nothing (root, Debian, Go)"
 	@echo "make test        lint, unit, integration and end-to-end tests"
 	@echo "make check       lint, types and unit tests: before every commit"
+	@echo "make attacks     programs that attack the grading sandbox, on a real pod in gVisor: what is contained"
 	@echo "make cluster     the one-node Kubernetes;  make images  builds and pushes;  make down  takes all away"
 	@echo "make bench-sandbox   what grading costs, beside how others do it; about 12 minutes on two quiet cores (root)"
 
@@ -31,6 +32,10 @@ demo:
 demo-seeds:
 	@python3 dev/prepare.py
 	@$(PYTHON) dev/demo.py --seeds 0 1 2
+
+attacks:
+	@python3 dev/prepare.py
+	@$(PYTHON) dev/attacks.py
 
 test: check integration e2e
 

@@ -2,7 +2,8 @@
 
 Refused with EPERM is what makes namespaces and mounts (a tmpfs of a program's own knows no bound), what holds memory
 that no process has resident and so no watch sees (memfd, System V and POSIX objects, extended attributes, anonymous
-shared memory, enlarged buffers, descriptors in flight), every socket but a unix one, and what debuggers use.
+shared memory, enlarged buffers, descriptors in flight, queues of events and connections), every socket but a unix one,
+and what debuggers use.
 Imported by the zygote, so it imports nothing of ours and starts no thread.
 """
 
@@ -25,9 +26,13 @@ REFUSED = {
     "fsmount": (432, 432),
     "fsopen": (430, 430),
     "fspick": (433, 433),
+    "inotify_init": (253, 26),  # aarch64 has the other alone
+    "inotify_init1": (294, 26),
+    "io_setup": (206, 0),
     "io_uring_setup": (425, 425),
     "kcmp": (312, 272),
     "keyctl": (250, 219),
+    "listen": (50, 201),  # what is sent to a socket that nobody accepts stays when its sender is closed
     "lsetxattr": (189, 6),
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
@@ -52,6 +57,7 @@ REFUSED = {
     "setns": (308, 268),
     "setxattr": (188, 5),
     "shmget": (29, 194),
+    "timer_create": (222, 107),
     "umount2": (166, 39),
     "unshare": (272, 97),
     "userfaultfd": (323, 282),

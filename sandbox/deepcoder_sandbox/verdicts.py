@@ -62,11 +62,11 @@ def result(verdict: Verdict, detail: str, run: Finished) -> TestResult:
 
 
 def one_line(text: str) -> str:
-    """`text` as one line of bounded length, without what JSON in UTF-8 cannot carry."""
+    """`text` as one line of bounded length, without what JSON cannot carry or a terminal obeys."""
     flat = " ".join(text.split())
     if len(flat) > DETAIL_CHARACTERS:
         flat = flat[: DETAIL_CHARACTERS - 1] + "…"
-    return flat.encode("utf-8", "replace").decode()
+    return "".join(letter if letter.isprintable() else "?" for letter in flat)
 
 
 def last_line(stderr: bytes) -> str:

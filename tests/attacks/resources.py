@@ -216,6 +216,52 @@ if held > 100 << 20: won()
 """,
     ),
     _attack(
+        "memory in connections that nobody accepts",
+        "their senders are closed, what they sent stays with the listener",
+        """
+import socket
+held = 0
+for name in "ab":
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(name)
+    listener.listen(4096)
+    try:
+        for _ in range(500):
+            end = socket.socket(socket.AF_UNIX)
+            end.settimeout(0.5)
+            end.connect(name)
+            end.setblocking(False)
+            try:
+                while True: held += end.send(bytes(1 << 16))
+            except BlockingIOError: end.close()
+    except OSError: pass
+if held > 60 << 20: won()
+""",
+    ),
+    _attack(
+        "events that nobody reads",
+        "each file opened is told to hundreds of queues without end",
+        _LIBC
+        + """
+ends = [libc.inotify_init1(0) for _ in range(100)]
+if min(ends) < 0: raise SystemExit(1)
+for end in ends: libc.inotify_add_watch(end, b".", 0xFFF)
+for _ in range(100): os.close(os.open("f", os.O_CREAT))
+won()
+""",
+    ),
+    _attack(
+        "timer hog",
+        "each a thing of the kernel's, and none of them counted",
+        _LIBC
+        + """
+made = ctypes.c_int()
+for _ in range(5000):
+    if libc.syscall(222 if os.uname().machine == "x86_64" else 107, 1, None, ctypes.byref(made)): raise SystemExit(1)
+won()
+""",
+    ),
+    _attack(
         "memory in TCP buffers",
         "over the loopback of its own network",
         """

@@ -72,10 +72,11 @@ def test_result_tells_what_was_used():
 
 
 def test_detail_is_one_bounded_line_of_valid_text():
-    """Line ends, length and lone surrogates are taken out."""
+    """Line ends, length, lone surrogates and what a terminal obeys are taken out."""
     assert one_line("a\n\n  b\tc") == "a b c"
     assert len(one_line("x" * 10_000)) == 400
     assert one_line("\ud800") == "?"
+    assert one_line("\x1b[2J\x07ß") == "?[2J?ß"
 
 
 def test_last_line_of_a_traceback_is_the_exception():

@@ -66,6 +66,8 @@ def run(options: argparse.Namespace, console: Console) -> dict[str, Any]:
             Ours(native=False, runsc=runsc, workers=count, in_flight=many) as gvisor,
             Ours(native=True, workers=count, in_flight=many) as native,
         ):
+            for server in (gvisor, native):
+                measure.warm_up(server, workload)
             ways = [OursWay(gvisor, workload), OursWay(native, workload), *others]
             measure.Throughput(ways, workload, options.seconds, measured, say).run()
             measured.memory_mib = {server.name: server.memory_mib() for server in (gvisor, native)}

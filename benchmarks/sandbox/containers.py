@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,7 @@ def containers(runsc: Path, script: str, arguments: Sequence[str] = ()) -> Itera
     try:
         yield Containers(runsc, folder, script, arguments)
     finally:
-        unmount = ["umount", "--lazy", str(folder / "state" / "null-netns")]
-        subprocess.run(unmount, check=False, capture_output=True, timeout=STOP_SECONDS)
+        namespace = folder / "state" / "null-netns"
+        while os.path.ismount(namespace):  # by each of the first containers, where they were started at once
+            subprocess.run(["umount", "--lazy", str(namespace)], check=True, capture_output=True, timeout=STOP_SECONDS)
         shutil.rmtree(folder, ignore_errors=True)

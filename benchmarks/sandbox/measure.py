@@ -84,6 +84,11 @@ def takes(way: str, cell: Cell) -> bool:
     return not (way == FRESH and cell.numpy and cell.tests == 100) and not (way == LCB_LEAN and cell.kind == "call")
 
 
+def warm_up(server: Ours, workload: Workload) -> None:
+    """Have every worker's process with numpy started: that happens once in a server's life."""
+    server.grade([one for one in mix(workload) if one.cell.tests == 1] * 2)
+
+
 def measure_own_seconds(workload: Workload, measured: Measured) -> None:
     """Each program's own time: all its tests in one native process that does nothing else."""
     submissions = mix(workload)

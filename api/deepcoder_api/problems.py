@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -89,7 +90,11 @@ class TestSuite(Strict):
     checker: str | None = Field(default=None, max_length=MAX_CHECKER_CHARACTERS)
 
     def content_hash(self) -> str:
-        """The sha256, in hex, of the canonical JSON of this suite."""
+        """The sha256, in hex, of the canonical JSON of this suite. Worked out once."""
+        return self._sha256
+
+    @cached_property
+    def _sha256(self) -> str:
         return hashlib.sha256(canonical_json(self).encode()).hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from typing import BinaryIO
 
 HEADER = struct.Struct(">I")
 
@@ -37,6 +38,21 @@ def receive_frame(descriptor: int, max_bytes: int) -> bytes:
     if length > max_bytes:
         raise FrameTooLargeError(f"{length} bytes; at most {max_bytes} are allowed")
     return _receive_exactly(descriptor, length)
+
+
+def read_frame(stream: BinaryIO, max_bytes: int) -> bytes:
+    """Read one frame of a buffered stream, waiting as long as it takes. Raises as `receive_frame`."""
+    try:
+        header = stream.read(HEADER.size)
+        length = HEADER.unpack(header)[0] if len(header) == HEADER.size else 0
+        if length > max_bytes:
+            raise FrameTooLargeError(f"{length} bytes; at most {max_bytes} are allowed")
+        payload = stream.read(length)
+    except ConnectionResetError as error:
+        raise PeerClosedError(str(error)) from None
+    if len(header) < HEADER.size or len(payload) < length:
+        raise PeerClosedError("the other end closed the socket")
+    return payload
 
 
 def _receive_exactly(descriptor: int, size: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from deepcoder_api.grading import Limits, TestResult, Verdict
@@ -18,27 +18,42 @@ from deepcoder_sandbox.verdicts import failure, one_line, result
 ENDED = "the program ended before it answered"
 # Between a program's last word and its end, when it closes its channel; a longer life counts as time.
 GRACE_SECONDS = 0.5
+CALLS_AHEAD, BYTES_AHEAD = 16, 64 * 1024
 
 
 class FunctionProgram:
-    """A program whose entry point is called. Its process starts with the first call, anew after one that ends it."""
+    """A program whose entry point is called. Its process starts with the first call, anew after one that ends it.
+
+    Arguments are sent ahead, so that the process need not wait for the grader between two calls.
+    """
 
     def __init__(
-        self, launcher: Launcher, program: str, entry_point: str | None, limits: Limits, answers: Answers
+        self,
+        launcher: Launcher,
+        program: str,
+        entry_point: str | None,
+        limits: Limits,
+        answers: Answers,
+        *,
+        tests: Sequence[FunctionTest],
     ) -> None:
+        """`tests`: what `run_test` will be called with, in this order."""
         self._launcher = launcher
         self._program = program
         self._entry_point = entry_point
         self._limits = limits
         self._answers = answers
+        self._tests = tests
+        self._called = self._sent = 0
         self._run: ProgramRun | None = None
-        self._calls = 0
 
     def run_test(self, test: FunctionTest) -> TestResult:
         """The verdict on one call. The first also loads the program, on the same clock. Raises LauncherFailedError."""
         begun = time.monotonic()
+        self._called += 1
         if self._run is None:
             self._run = load_program(self._launcher, self._program, self._entry_point, self._limits)
+            self._sent = self._called - 1
             begun = self._run.begun
             if not pump([self._run], self._answered, begun + self._limits.timeout_seconds):
                 return self._end()
@@ -63,13 +78,22 @@ class FunctionProgram:
         assert self._run is not None
         run = self._run
         cpu_before = run.cpu_seconds()
-        run.channel.send(encode((test.arguments, {})))
+        self._send_ahead(run)
         if not pump([run], self._answered, begun + self._limits.timeout_seconds) or not run.channel.frames:
             return self._end()
         answer = parse(run.channel.frames.pop(0))
         wall, cpu = time.monotonic() - begun, run.cpu_seconds() - cpu_before
         verdict, detail = judge_answer(answer, lambda value: self._answers.value_objection(test, value))
         return TestResult(verdict=verdict, wall_seconds=wall, cpu_seconds=cpu, detail=one_line(detail))
+
+    def _send_ahead(self, run: ProgramRun) -> None:
+        """Send the arguments of the call that is due and of some after it."""
+        while self._sent < len(self._tests) and (
+            self._sent < self._called
+            or (self._sent < self._called + CALLS_AHEAD and run.channel.unsent_bytes < BYTES_AHEAD)
+        ):
+            run.channel.send(encode((self._tests[self._sent].arguments, {})))
+            self._sent += 1
 
     def _refuse(self, loaded: dict[str, Any]) -> TestResult:
         """The program cannot even be defined: end it and say why."""

@@ -39,7 +39,14 @@ def grade(launcher: Launcher, suite: TestSuite, request: GradeRequest) -> GradeR
 def _results(launcher: Launcher, suite: TestSuite, request: GradeRequest) -> Iterator[TestResult]:
     answers = Answers(launcher, suite, request.profile)
     launcher = launcher.suited_to(request.program)
-    calls = FunctionProgram(launcher, request.program, suite.entry_point, request.limits, answers)
+    calls = FunctionProgram(
+        launcher,
+        request.program,
+        suite.entry_point,
+        request.limits,
+        answers,
+        tests=[test for test in suite.tests if isinstance(test, FunctionTest)],
+    )
     reader = StdinProgram(launcher, request.program, request.limits, answers, tests=len(suite.tests))
     try:
         for test in suite.tests:

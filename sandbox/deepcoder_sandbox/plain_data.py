@@ -68,8 +68,10 @@ def _tag(value: Any) -> Any:
 def _tag_items(items: Any) -> list[Any]:
     plain = list(items)
     kinds = set(map(type, plain))
-    if kinds <= _SCALARS and (int not in kinds or all(type(x) is not int or -_BIG < x < _BIG for x in plain)):
-        return plain
+    if kinds <= _SCALARS:
+        integers = plain if kinds == {int} else [item for item in plain if type(item) is int]
+        if not integers or (min(integers) > -_BIG and max(integers) < _BIG):
+            return plain
     return [_tag(item) for item in plain]
 
 

@@ -122,6 +122,11 @@ class Channel:
             return 0
         return select.POLLIN | (select.POLLOUT if self._outgoing else 0)
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What is queued and not yet on its way."""
+        return len(self._outgoing)
+
     def send(self, payload: bytes) -> None:
         """Queue one frame."""
         self._outgoing = memoryview(bytes(self._outgoing) + pack(payload))

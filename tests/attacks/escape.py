@@ -69,7 +69,7 @@ for family in range(2, 46):
     _attack(
         "interfaces",
         "any but the loopback",
-        "import socket\nif [n for _, n in socket.if_nameindex() if n != 'lo']: won()\n",
+        "names = [line.split(':')[0].strip() for line in open('/proc/net/dev').readlines()[2:]]\nif set(names) - {'lo'}: won()\n",
     ),
     _attack(
         "grades itself",
@@ -78,9 +78,9 @@ for family in range(2, 46):
 import http.client
 for host in ("127.0.0.1", "localhost", "sandbox", "program", "0.0.0.0", "::1"):
     try:
-        http = http.client.HTTPConnection(host, 8000, timeout=1)
-        http.request("GET", "/healthz")
-        if http.getresponse().status: won(); break
+        server = http.client.HTTPConnection(host, 8000, timeout=1)
+        server.request("GET", "/healthz")
+        if server.getresponse().status: won()
     except OSError: pass
 """,
     ),

@@ -90,7 +90,7 @@ sys.exit = traceback.print_exception = lambda *a, **k: end(0)
     _attack(
         "exit from a destructor",
         "when the interpreter clears its names",
-        "import os\nclass A:\n    def __del__(self): os._exit(0)\na = A()\n1 / 0\n",
+        "import os\nclass A:\n    def __del__(self, end=os._exit): end(0)\na = A()\n1 / 0\n",
     ),
     *_called(
         "child answers",

@@ -146,7 +146,7 @@ while True:
     _attack(
         "chain of programs",
         "each replaces itself by the next",
-        "import os, sys\nopen('n.py', 'w').write(chain := \"import os, sys\\nos.execv(sys.executable, ['x', 'n.py'])\")\n"
+        "import os, sys\nopen('n.py', 'w').write(chain := \"import os, sys\\nos.execv(sys.executable, [sys.executable, 'n.py'])\")\n"
         "exec(chain)\n",
         hangs=True,
     ),

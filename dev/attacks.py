@@ -73,7 +73,7 @@ def main() -> None:
 
 
 async def attack_all(pod: SandboxPod, attacks: Sequence[Attack]) -> list[Outcome]:
-    """Each in turn, with a bar for each class. Raises DeploymentError when the pod is lost."""
+    """Each in turn, with a bar for each class; the last one is that by which the pod is lost, if it is."""
     columns = (TextColumn("    {task.description:<16}"), BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn())
     outcomes: list[Outcome] = []
     async with SandboxClient(pod.url, max_in_flight=1) as client:
@@ -86,7 +86,10 @@ async def attack_all(pod: SandboxPod, attacks: Sequence[Attack]) -> list[Outcome
                 bar = progress.add_task(name, total=len(group), now="")
                 for attack in group:
                     progress.update(bar, now=attack.name)
-                    outcome, before = await attack_once(client, pod, attack, before)
+                    try:
+                        outcome, before = await attack_once(client, pod, attack, before)
+                    except DeploymentError as error:
+                        return [*outcomes, Outcome(attack.name, attack.attack_class, "none", 0.0, str(error))]
                     outcomes.append(outcome)
                     if not outcome.contained:
                         progress.console.print(f"    NOT CONTAINED {outcome.name}: {outcome.why}")

@@ -27,6 +27,7 @@ from deepcoder_operator.labels import ROLE, Owner
 START_SECONDS = 240
 SETTLE_SECONDS = 6.0
 LOOK_SECONDS = 30.0
+LOOK_ATTEMPTS = 3  # an exec into gVisor was seen to fail, once in some hundreds, while the server lived on
 Document = dict[str, Any]
 Look = Mapping[str, Any]
 
@@ -57,10 +58,15 @@ class SandboxPod:
     url: str
 
     def look(self) -> Look:
-        """What is in it now, by dev/pod_look.py. Raises DeploymentError."""
+        """What is in it now, by dev/pod_look.py. Raises DeploymentError with the container's state."""
         script = (ROOT / "dev" / "pod_look.py").read_text()
         command = ("-n", self.namespace, "exec", self.name, "-c", "sandbox", "--", "python3", "-c", script)
-        return json.loads(self.cluster.kubectl(*command, seconds=LOOK_SECONDS))
+        for _ in range(LOOK_ATTEMPTS):
+            done = self.cluster.try_kubectl(*command, seconds=LOOK_SECONDS)
+            if done.returncode == 0:
+                return json.loads(done.stdout)
+        state = self.cluster.get("pod", self.name, self.namespace)["status"].get("containerStatuses")
+        raise DeploymentError(f"the pod cannot be looked into: {done.stderr.strip()[-300:]}; {json.dumps(state)}")
 
     def left_since(self, before: Look) -> str:
         """What is there and was not before, given seconds to go; empty when nothing is. Raises DeploymentError."""

@@ -38,7 +38,8 @@ class Replica:
         self.url = url
         self.in_flight = 0
         self.away_until = 0.0
-        self._failures = 0
+        self._losses = 0
+        self._lost = 0.0
         self._connect_seconds = connect_seconds
         # Certificates are read for https alone: it takes longer than everything else here.
         verify = url.startswith("https://")
@@ -55,6 +56,7 @@ class Replica:
 
     async def grade(self, body: bytes, suite: TestSuite, content_hash: str, deadline: float) -> GradeResult:
         """One attempt; the suite is put where the server lacks it. Raises TryAgainError and GradeRefusedError."""
+        begun = time.monotonic()
         self.in_flight += 1
         try:
             response = await self._post(body, deadline)
@@ -62,12 +64,11 @@ class Replica:
                 await self._put(suite, content_hash, deadline)
                 response = await self._post(body, deadline)
         except httpx.HTTPError as error:
-            self._leave_alone(FIRST_AWAY_SECONDS * 2 ** min(self._failures, 10))
-            self._failures += 1
+            self._lose(begun)
             raise TryAgainError("connection", f"{self.url}: {type(error).__name__}: {error}") from error
         finally:
             self.in_flight -= 1
-        self._failures = 0
+        self._losses = 0
         return self._result(response)
 
     async def isolation(self, deadline: float) -> IsolationReport:
@@ -113,6 +114,14 @@ class Replica:
         self._leave_alone(pause or FIRST_AWAY_SECONDS)
         reason = REASONS.get(response.status_code, "server_error")
         return TryAgainError(reason, f"{self.url} answered {response.status_code}: {response.text[:200]}", pause)
+
+    def _lose(self, begun: float) -> None:
+        """Leave it alone, longer each time. All attempts that were under way at once are one loss."""
+        if begun < self._lost:
+            return
+        self._leave_alone(FIRST_AWAY_SECONDS * 2 ** min(self._losses, 10))
+        self._losses += 1
+        self._lost = time.monotonic()
 
     def _leave_alone(self, seconds: float) -> None:
         self.away_until = time.monotonic() + min(seconds, LONGEST_AWAY_SECONDS)

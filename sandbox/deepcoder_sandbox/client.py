@@ -44,22 +44,36 @@ class GradeItem:
 
 
 @dataclass
+class _Warnings:
+    """When a client last said that it waits: a line now and then for all its grades, as they all wait for the same."""
+
+    last: float = 0.0
+
+    def due(self, now: float) -> bool:
+        """Whether it is time for a line, which is then said."""
+        due = now - self.last > WARN_EVERY_SECONDS
+        self.last = now if due else self.last
+        return due
+
+
+@dataclass
 class _Attempts:
     """The attempts at one grade that failed."""
 
     id: str
     metrics: ClientMetrics
+    warnings: _Warnings
     count: int = 0
     last_reason: str = "every slot of this client was taken"
-    warned: float = field(default_factory=time.monotonic)
+    begun: float = field(default_factory=time.monotonic)
 
     def failed(self, error: TryAgainError) -> float:
         """Note a failure; the seconds to wait before the next attempt."""
         self.count += 1
         self.last_reason = str(error)
         self.metrics.retried(error.reason)
-        if time.monotonic() - self.warned > WARN_EVERY_SECONDS:
-            self.warned = time.monotonic()
+        now = time.monotonic()
+        if now - self.begun > WARN_EVERY_SECONDS and self.warnings.due(now):
             log.warning("waiting for a grade", id=self.id, attempts=self.count, reason=self.last_reason)
         return _pause(self.count, error.pause)
 
@@ -94,6 +108,7 @@ class SandboxClient:
         self._max_in_flight = max_in_flight
         self._slots = asyncio.Semaphore(max_in_flight)
         self._metrics = ClientMetrics(registry)
+        self._warnings = _Warnings()
 
     async def __aenter__(self) -> SandboxClient:
         return self
@@ -123,7 +138,7 @@ class SandboxClient:
         Raises GradeUnavailableError after `deadline_seconds`, and GradeRefusedError for what no server takes.
         """
         begun = time.monotonic()
-        attempts = _Attempts(id, self._metrics)
+        attempts = _Attempts(id, self._metrics, self._warnings)
         try:
             request = _request(suite, program, id, limits, profile, stop_on_first_failure)
             async with asyncio.timeout(deadline_seconds), self._slots:

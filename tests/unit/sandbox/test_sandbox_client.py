@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from deepcoder_api.grading import GradeResult, IsolationReport, Limits, Verdict
 from deepcoder_api.problems import StdinTest, TestSuite
@@ -87,6 +88,18 @@ async def test_failure_that_lasts_is_unavailable_and_never_a_verdict(name):
         with pytest.raises(GradeUnavailableError, match=r"no grade for a within 0.2 s: http://sandbox"):
             await grade(client, seconds=0.2)
         assert time.monotonic() - begun < 5
+
+
+async def test_many_that_wait_for_the_same_are_one_line_of_the_log(monkeypatch):
+    """Now and then, with one of them as the example."""
+    monkeypatch.setattr("deepcoder_sandbox.client.WARN_EVERY_SECONDS", 0.2)
+    with capture_logs() as lines:
+        async with client_of(Server(FAILURES["gateway"])) as client:
+            waiting = [grade(client, seconds=0.7, id=str(number)) for number in range(50)]
+            await asyncio.gather(*waiting, return_exceptions=True)
+    assert 1 <= len(lines) <= 4
+    assert lines[0]["event"] == "waiting for a grade"
+    assert "answered 502" in lines[0]["reason"]
 
 
 async def test_silent_server_is_unavailable():

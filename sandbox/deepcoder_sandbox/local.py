@@ -19,6 +19,7 @@ import httpx
 import structlog
 
 from deepcoder_sandbox.gvisor_bundle import SCRATCH, SOCKET_FOLDER, write_bundle
+from deepcoder_sandbox.tree_usage import descendants
 
 SOCKET_NAME = "grading.sock"
 DRAIN_SECONDS = 10
@@ -28,7 +29,7 @@ log = structlog.get_logger()
 
 
 class LocalSandboxError(Exception):
-    """The server did not become ready. The message ends with the last lines of its log."""
+    """The server cannot be started, or did not become ready; then the message ends with the last lines of its log."""
 
 
 @dataclass
@@ -77,9 +78,24 @@ class LocalSandbox:
         if not self._runsc or not self._call_runsc("kill", self._folder.name, "TERM"):
             self.process.send_signal(signal.SIGTERM)
 
+    def kill(self) -> None:
+        """SIGKILL to every process of it at once, as when its node is lost. `stop` removes what is left."""
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(STOP_SECONDS)
+
+    def processes(self) -> list[int]:
+        """The ids of its processes on this machine, parents before children; none once it has ended."""
+        return [self.process.pid, *descendants(self.process.pid)] if self.running else []
+
     def _call_runsc(self, *arguments: str) -> bool:
+        """Whether it did what it was told, in time."""
         command = [*self._runsc, *arguments]
-        return subprocess.run(command, check=False, capture_output=True, timeout=STOP_SECONDS).returncode == 0
+        try:
+            return subprocess.run(command, check=False, capture_output=True, timeout=STOP_SECONDS).returncode == 0
+        except subprocess.TimeoutExpired:  # it waits for the end of what was killed, on a machine that is overloaded
+            return False
 
 
 def find_runsc() -> Path | None:
@@ -98,18 +114,19 @@ def start_local_sandbox(
     workers: int | None = None,
     ready_seconds: float = 60.0,
     arguments: Sequence[str] = (),
+    folder: Path | None = None,
 ) -> LocalSandbox:
     """Start a server and wait until it accepts grades, at most `ready_seconds`. Raises LocalSandboxError.
 
     It runs under `runsc`, or the one that `find_runsc` finds, with isolation verified; with `native`, or when there
     is no runsc or we are not root, as an ordinary process, which it says loudly. `arguments` go to the server.
+    Its files lie in `folder`, which must not be there yet and gives the same `url` each time, or in a temporary one.
     """
     runsc = None if native else runsc or find_runsc()
     if runsc is not None and os.geteuid() != 0:
         log.warning("runsc needs root: not used", runsc=str(runsc))
         runsc = None
-    folder = Path(tempfile.mkdtemp(prefix="deepcoder-sandbox-"))
-    folder.chmod(0o755)
+    folder = _make_folder(folder)
     options = ["--drain-seconds", str(DRAIN_SECONDS), *(["--workers", str(workers)] if workers else []), *arguments]
     sandbox = _start_isolated(runsc, folder, options) if runsc else _start_native(folder, options)
     try:
@@ -118,6 +135,19 @@ def start_local_sandbox(
         sandbox.stop()
         raise
     return sandbox
+
+
+def _make_folder(wanted: Path | None) -> Path:
+    if wanted is None:
+        folder = Path(tempfile.mkdtemp(prefix="deepcoder-sandbox-"))
+    else:
+        folder = wanted.absolute()
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            raise LocalSandboxError(f"{folder} is there already: a grading server makes its folder itself") from None
+    folder.chmod(0o755)
+    return folder
 
 
 def _start_isolated(runsc: Path, folder: Path, options: Sequence[str]) -> LocalSandbox:

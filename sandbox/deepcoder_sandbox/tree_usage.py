@@ -1,4 +1,4 @@
-"""What a run's whole process tree uses now, read through the run's own /proc.
+"""Process trees: what a run's uses now, read through the run's own /proc, and who belongs to one.
 
 Sampled, so a bound may be passed briefly.
 """
@@ -51,6 +51,19 @@ def count_children(parent: int) -> int:
         return sum(_parent(proc, name) == parent for name in os.listdir(proc) if name.isdigit())
     finally:
         os.close(proc)
+
+
+def descendants(ancestor: int) -> list[int]:
+    """The ids of the processes below `ancestor`, parents before children."""
+    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        parents = {int(name): _parent(proc, name) for name in os.listdir(proc) if name.isdigit()}
+    finally:
+        os.close(proc)
+    found = [ancestor]
+    for above in found:  # it grows while we go
+        found += [pid for pid, parent in parents.items() if parent == above]
+    return found[1:]
 
 
 def _parent(proc: int, name: str) -> int | None:

@@ -3,13 +3,14 @@ PYTHON := .venv/bin/python
 ROOMS := api data operator trainer rollout sandbox evaluation cli dev tests examples docs images benchmarks
 export KUBECONFIG := $(CURDIR)/build/cluster/kubeconfig
 
-.PHONY: help demo demo-seeds attacks test check lint types format unit integration e2e cluster down images environment crds bench-sandbox
+.PHONY: help demo demo-seeds attacks test check lint types format unit integration e2e cluster down images environment crds bench-sandbox load-sandbox
 
 help:
 	@echo "make demo        a better model, trained on a real cluster on this machine, from nothing (root, Debian, Go)"
 	@echo "make test        lint, unit, integration and end-to-end tests"
 	@echo "make check       lint, types and unit tests: before every commit"
 	@echo "make attacks     programs that attack the grading sandbox, on a real pod in gVisor: what is contained"
+	@echo "make load-sandbox  10 minutes of grading under load, hostile programs and killed servers (root)"
 	@echo "make cluster     the one-node Kubernetes;  make images  builds and pushes;  make down  takes all away"
 	@echo "make bench-sandbox   what grading costs, beside how others do it; about 12 minutes on two quiet cores (root)"
 
@@ -64,6 +65,10 @@ e2e:
 bench-sandbox: environment
 	@python3 dev/toolchain.py
 	@$(PYTHON) -m benchmarks.sandbox $(BENCH)
+
+load-sandbox: environment
+	@python3 dev/toolchain.py
+	@$(PYTHON) -m benchmarks.sandbox_load
 
 format: environment
 	@$(PYTHON) -m ruff format $(ROOMS)

@@ -46,6 +46,7 @@ class FunctionProgram:
         self._tests = tests
         self._called = self._sent = 0
         self._run: ProgramRun | None = None
+        self.peak_memory_mib = 0.0
 
     def run_test(self, test: FunctionTest) -> TestResult:
         """The verdict on one call. The first also loads the program, on the same clock. Raises LauncherFailedError."""
@@ -65,10 +66,11 @@ class FunctionProgram:
         return self._call(test, begun)
 
     def close(self) -> None:
-        """End the program's process. Raises LauncherFailedError."""
+        """End the program's process and take note of its peak memory. Raises LauncherFailedError."""
         if self._run is not None:
-            self._run.close()
-            self._run = None
+            run, self._run = self._run, None
+            run.close()
+            self.peak_memory_mib = run.memory_mib
 
     def _answered(self) -> bool:
         assert self._run is not None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
 
 from deepcoder_api.grading import GradeRequest, GradeResult, TestResult, Verdict
-from deepcoder_api.problems import AssertionTest, FunctionTest, StdinTest, TestSuite
+from deepcoder_api.problems import AssertionTest, FunctionTest, StdinTest, Test, TestSuite
 from deepcoder_sandbox.answers import Answers
 from deepcoder_sandbox.assertion_tests import run_assertion_test
 from deepcoder_sandbox.function_tests import FunctionProgram
@@ -21,11 +21,13 @@ def grade(launcher: Launcher, suite: TestSuite, request: GradeRequest) -> GradeR
     """
     if not request.program.strip():
         return GradeResult(id=request.id, verdict=Verdict.NO_PROGRAM, tests_total=len(suite.tests), detail="empty")
-    results: list[TestResult] = []
-    for result in _results(launcher, suite, request):
-        results.append(result)
-        if result.verdict is not Verdict.ACCEPTED and request.stop_on_first_failure:
-            break
+    with contextlib.closing(_Candidate(launcher, suite, request)) as candidate:
+        results: list[TestResult] = []
+        for test in suite.tests:
+            results.append(candidate.run_test(test))
+            if results[-1].verdict is not Verdict.ACCEPTED and request.stop_on_first_failure:
+                break
+    results = [candidate.with_peak_memory(result) for result in results]
     failed = next((result for result in results if result.verdict is not Verdict.ACCEPTED), None)
     return GradeResult(
         id=request.id,
@@ -36,27 +38,36 @@ def grade(launcher: Launcher, suite: TestSuite, request: GradeRequest) -> GradeR
     )
 
 
-def _results(launcher: Launcher, suite: TestSuite, request: GradeRequest) -> Iterator[TestResult]:
-    answers = Answers(launcher, suite, request.profile)
-    launcher = launcher.suited_to(request.program)
-    calls = FunctionProgram(
-        launcher,
-        request.program,
-        suite.entry_point,
-        request.limits,
-        answers,
-        tests=[test for test in suite.tests if isinstance(test, FunctionTest)],
-    )
-    reader = StdinProgram(launcher, request.program, request.limits, answers, tests=len(suite.tests))
-    try:
-        for test in suite.tests:
-            match test:
-                case StdinTest():
-                    yield reader.run_test(test)
-                case FunctionTest():
-                    yield calls.run_test(test)
-                case AssertionTest():
-                    yield run_assertion_test(launcher, request.program, suite.entry_point, test, request.limits)
-    finally:
-        for part in (calls, reader, answers):
+class _Candidate:
+    """The program of a request, in whatever processes its tests need. `close` must follow."""
+
+    def __init__(self, launcher: Launcher, suite: TestSuite, request: GradeRequest) -> None:
+        self._entry_point, self._limits, self._program = suite.entry_point, request.limits, request.program
+        self._launcher = launcher.suited_to(request.program)
+        self._answers = Answers(launcher, suite, request.profile)
+        calls = [test for test in suite.tests if isinstance(test, FunctionTest)]
+        self._calls = FunctionProgram(
+            self._launcher, self._program, self._entry_point, self._limits, self._answers, tests=calls
+        )
+        self._reader = StdinProgram(self._launcher, self._program, self._limits, self._answers, tests=len(suite.tests))
+
+    def run_test(self, test: Test) -> TestResult:
+        """The verdict on one test. Raises LauncherFailedError."""
+        match test:
+            case StdinTest():
+                return self._reader.run_test(test)
+            case FunctionTest():
+                return self._calls.run_test(test)
+            case AssertionTest():
+                return run_assertion_test(self._launcher, self._program, self._entry_point, test, self._limits)
+
+    def with_peak_memory(self, result: TestResult) -> TestResult:
+        """A call's result with the peak memory of the process that answered all calls, known once that is over."""
+        if result.memory_mib:
+            return result
+        return result.model_copy(update={"memory_mib": self._calls.peak_memory_mib})
+
+    def close(self) -> None:
+        """End all processes. Raises LauncherFailedError."""
+        for part in (self._calls, self._reader, self._answers):
             part.close()

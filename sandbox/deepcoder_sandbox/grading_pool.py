@@ -140,7 +140,7 @@ class GradingPool:
         for phase, spent in phases.items():
             self._seconds.labels(phase).observe(max(0.0, spent))
         self._verdicts.labels(result.verdict.value).inc()
-        log.info(
+        log.debug(
             "graded",
             id=result.id,
             verdict=result.verdict.value,

@@ -114,6 +114,11 @@ class ProgramRun:
             os.close(output_child)
 
     @property
+    def memory_mib(self) -> float:
+        """Peak MiB of its largest process, once it is over; 0 before."""
+        return self._exit.memory_mib if self._exit else 0.0
+
+    @property
     def pid(self) -> int | None:
         """The process id of its first process; None before it has said its first word."""
         return self.channel.pid

@@ -55,10 +55,14 @@ class _Candidate:
         """The verdict on one test. Raises LauncherFailedError."""
         match test:
             case StdinTest():
+                self._calls.close()  # a launcher has one run at a time
                 return self._reader.run_test(test)
             case FunctionTest():
+                self._reader.close()
                 return self._calls.run_test(test)
             case AssertionTest():
+                self._calls.close()
+                self._reader.close()
                 return run_assertion_test(self._launcher, self._program, self._entry_point, test, self._limits)
 
     def with_peak_memory(self, result: TestResult) -> TestResult:

@@ -140,3 +140,14 @@ async def test_cpu_time_is_bound_like_wall_time(grade):
     limits = Limits(timeout_seconds=1.4, memory_mib=256)
     result = await grade(suite, program, limits)
     assert result.verdict is Verdict.TIME_LIMIT, result
+
+
+async def test_tests_of_several_kinds_may_alternate(grade):
+    """Each has the process that it needs, whatever the one before it was."""
+    call, check = FunctionTest(arguments=[3], expected=6), AssertionTest(code="def check(f): assert f(4) == 8")
+    printed = StdinTest(input="5\n", output="10\n")
+    suite = TestSuite(entry_point="f", tests=(call, printed, call, check, printed, printed, check, call))
+    program = "def f(n): return 2 * n\nif __name__ == '__main__': print(f(int(input())))"
+    result = await grade(suite, program)
+    assert result.accepted, result
+    assert all(test.memory_mib > 1 for test in result.tests)

@@ -74,8 +74,8 @@ def take_streams(channel: socket.socket) -> bool:
 
 def _put_back(digits: int) -> None:
     """Make the interpreter as it was before the program: all that a shareable program can have changed."""
-    sys.stdin = sys.__stdin__ = _text(open(0, "rb", closefd=False))  # noqa: SIM115 - they live on
-    sys.stdout = sys.__stdout__ = _text(open(1, "wb", closefd=False))  # noqa: SIM115
+    sys.stdin = sys.__stdin__ = _standard_stream(0, "r", "<stdin>")
+    sys.stdout = sys.__stdout__ = _standard_stream(1, "w", "<stdout>")
     sys.stderr = sys.__stderr__
     sys.set_int_max_str_digits(digits)
     gc.enable()
@@ -86,9 +86,13 @@ def _put_back(digits: int) -> None:
         sys.modules["decimal"].setcontext(sys.modules["decimal"].DefaultContext.copy())
 
 
-def _text(stream: Any) -> io.TextIOWrapper:
-    """As the interpreter makes its own standard streams."""
-    return io.TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="\n")
+def _standard_stream(descriptor: int, mode: str, name: str) -> Any:
+    """As the interpreter makes its own, `mode` and `name` included, which programs ask for."""
+    binary: Any = open(descriptor, f"{mode}b", closefd=False)  # noqa: SIM115 - it lives on
+    binary.raw.name = name
+    text: Any = io.TextIOWrapper(binary, encoding="utf-8", errors="surrogateescape", newline="\n")
+    text.mode = mode
+    return text
 
 
 def _execute(program: str | CodeType, names: dict[str, Any]) -> int:

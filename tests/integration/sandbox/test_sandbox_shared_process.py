@@ -40,6 +40,10 @@ PROGRAMS = {
     "text": "print('ß→😀', input())",
     "carriage returns": "import sys\nprint(repr(sys.stdin.read()), repr('a'))",
     "numpy": "import numpy as np\nn = int(input())\nprint(np.arange(n).sum(), np.zeros(2))",
+    "the streams themselves": (
+        "import sys\nprint([(s.mode, s.name, s.encoding, s.errors, s.newlines, s.line_buffering, s.buffer.raw.mode,"
+        " s.fileno()) for s in (sys.stdin, sys.stdout)], sys.stdin.isatty())\nprint(input())"
+    ),
     "a generator left half way": "def g():\n    try:\n        yield 1\n    finally:\n        print('end')\nh = g()\nnext(h)\nprint(input())",
 }
 LIMITS = Limits(timeout_seconds=3, memory_mib=300, output_mib=1)

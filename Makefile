@@ -40,7 +40,8 @@ attacks:
 
 test: check integration e2e
 
-check: lint types unit
+check: lint
+	@$(MAKE) --no-print-directory --jobs=2 types unit
 
 lint: environment
 	@$(PYTHON) -m ruff format --check $(ROOMS)

@@ -10,17 +10,25 @@ from deepcoder_api.problems import StdinTest, TestSuite
 from tests.attacks import ATTACKS
 from tests.attacks.attack import breach
 
-# All inside gVisor, as in production; natively, where namespaces stand alone, a sample.
-CASES = [("gvisor", attack) for attack in ATTACKS] + [("native", attack) for attack in ATTACKS[::40]]
+
+@pytest.mark.parametrize("server", ["gvisor"], indirect=True)
+@pytest.mark.parametrize("attack", ATTACKS[::3], ids=lambda attack: attack.name)
+async def test_attack_is_contained(grade, clean, attack):
+    """No test of it is accepted, in bounded time; the next honest program passes, and no process is left.
+
+    A third of the corpus: `make attacks` runs it all, on a pod.
+    """
+    await _contained(grade, clean, attack)
 
 
-@pytest.mark.parametrize(
-    ("server", "attack"), CASES, indirect=["server"], ids=[f"{kind}-{attack.name}" for kind, attack in CASES]
-)
-async def test_attack_is_contained(server, grade, clean, attack):
-    """No test of it is accepted, in bounded time; the next honest program passes, and no process is left."""
-    if attack.only_isolated and not server.isolated:
-        pytest.skip("what it wants is there on a bare machine")
+@pytest.mark.parametrize("server", ["native"], indirect=True)
+@pytest.mark.parametrize("attack", [one for one in ATTACKS if not one.only_isolated][::40], ids=lambda one: one.name)
+async def test_attack_is_contained_by_namespaces_alone(grade, clean, attack):
+    """A few, where no gVisor stands around them."""
+    await _contained(grade, clean, attack)
+
+
+async def _contained(grade, clean, attack):
     begun = time.monotonic()
     result = await grade(attack.suite, attack.program, attack.limits, stop_on_first_failure=not attack.all_tests)
     assert breach(attack, result, time.monotonic() - begun) == "", result

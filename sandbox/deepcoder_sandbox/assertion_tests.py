@@ -24,7 +24,7 @@ def run_assertion_test(
     try:
         deadline = run.begun + limits.timeout_seconds
         channel = run.channel
-        loaded = pump([run], lambda: bool(channel.frames) or channel.ended, deadline) and channel.frames
+        loaded = pump([run], lambda: channel.answered, deadline) and channel.frames
         if not loaded:
             return _failed(run, channel.ended, limits, "the program ended while it was defined")
         answer = parse(channel.frames.pop(0))
@@ -49,7 +49,7 @@ def _judge(
         run.channel.hand_over()
         judge.load({"code": test.code, "max_bytes": limits.output_mib * MIB})
         channel = judge.channel
-        pump([judge, run], lambda: bool(channel.frames) or channel.ended, deadline)
+        pump([judge, run], lambda: channel.answered, deadline)
         if channel.frames:
             return json.loads(channel.frames.pop(0))
         if channel.ended and not run.stop:

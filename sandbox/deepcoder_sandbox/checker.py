@@ -9,7 +9,7 @@ from typing import Any
 from deepcoder_api.grading import Limits
 from deepcoder_sandbox.launcher import Launcher
 from deepcoder_sandbox.plain_data import NotPlainDataError, encode
-from deepcoder_sandbox.program_run import MIB, ProgramRun, pump
+from deepcoder_sandbox.program_run import MIB, ProgramRun, pump, started
 
 # A checker reads what a program may write, and works out for itself whether it is right.
 CHECK_LIMITS = Limits(timeout_seconds=20, memory_mib=2048, output_mib=4, processes=16)
@@ -33,7 +33,7 @@ class Checker:
         run.channel.send(question)
         channel = run.channel
         deadline = time.monotonic() + CHECK_LIMITS.timeout_seconds
-        if not pump([run], lambda: bool(channel.frames) or channel.ended, deadline) or not channel.frames:
+        if not pump([run], lambda: channel.answered, deadline) or not channel.frames:
             self.close()
             return f"the problem's checker gave no answer within {CHECK_LIMITS.timeout_seconds:g} s and its memory"
         answer = json.loads(channel.frames.pop(0))
@@ -49,6 +49,7 @@ class Checker:
         if self._run is None:
             launcher = self._launcher.beside.suited_to(self._source)
             # Each answer has its own bound; the process may live through hundreds of them.
-            self._run = ProgramRun(launcher, "check", CHECK_LIMITS, cpu_seconds=100 * CHECK_LIMITS.timeout_seconds)
-            self._run.load({"checker": self._source, "max_bytes": 256 * MIB})
+            task = {"checker": self._source, "max_bytes": 256 * MIB}
+            cpu_seconds = 100 * CHECK_LIMITS.timeout_seconds
+            self._run = started(launcher, "check", task, CHECK_LIMITS, cpu_seconds=cpu_seconds)
         return self._run

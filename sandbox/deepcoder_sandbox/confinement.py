@@ -19,7 +19,7 @@ RESERVED_MIB = 768
 # gVisor counts all processes and threads of a user against each of them, the server's, the zygotes' and other programs'
 # too: some room for those, for each core that grades. What one run has is bound by the server, which watches. Not much
 # room: a fork bomb of 144 keeps the watch of a pod with two cores waiting for seconds.
-OTHERS_PROCESSES, OTHERS_PROCESSES_PER_CORE = 16, 8
+OTHERS_PROCESSES = 16 + 8 * len(os.sched_getaffinity(0))
 HOST_NAME = "program"
 # Memory that is mapped from it and shared is resident in no process, and so out of the server's sight.
 ZERO_DEVICE = "/dev/zero"
@@ -71,7 +71,7 @@ def limit(*, memory_mib: int, cpu_seconds: int, processes: int, file_mib: int, b
     `watched`: the server sees the program's processes and what they have resident, and holds it to its bounds.
     """
     reserved = RESERVED_MIB if watched else 0
-    others = OTHERS_PROCESSES + OTHERS_PROCESSES_PER_CORE * len(os.sched_getaffinity(0)) if watched else 0
+    others = OTHERS_PROCESSES if watched else 0
     for kind, value in (
         (resource.RLIMIT_AS, base_bytes + (memory_mib + reserved) * 1024 * 1024),
         (resource.RLIMIT_NPROC, processes + others),

@@ -12,7 +12,7 @@ from deepcoder_api.problems import FunctionTest
 from deepcoder_sandbox.answers import Answers
 from deepcoder_sandbox.launcher import Launcher
 from deepcoder_sandbox.plain_data import NotPlainDataError, encode, untag
-from deepcoder_sandbox.program_run import ProgramRun, pump
+from deepcoder_sandbox.program_run import ProgramRun, pump, started
 from deepcoder_sandbox.verdicts import failure, one_line, result
 
 ENDED = "the program ended before it answered"
@@ -56,9 +56,7 @@ class FunctionProgram:
             self._run = load_program(self._launcher, self._program, self._entry_point, self._limits)
             self._sent = self._called - 1
             begun = self._run.begun
-            if not pump([self._run], self._answered, begun + self._limits.timeout_seconds):
-                return self._end()
-            if not self._run.channel.frames:
+            if not self._await_frame(self._run, begun):
                 return self._end()
             loaded = parse(self._run.channel.frames.pop(0))
             if "loaded" not in loaded:
@@ -72,16 +70,17 @@ class FunctionProgram:
             run.close()
             self.peak_memory_mib = run.memory_mib
 
-    def _answered(self) -> bool:
-        assert self._run is not None
-        return bool(self._run.channel.frames) or self._run.channel.ended
+    def _await_frame(self, run: ProgramRun, begun: float) -> bool:
+        """Whether a frame has come in time."""
+        deadline = begun + self._limits.timeout_seconds
+        return pump([run], lambda: run.channel.answered, deadline) and bool(run.channel.frames)
 
     def _call(self, test: FunctionTest, begun: float) -> TestResult:
         assert self._run is not None
         run = self._run
         cpu_before = run.cpu_seconds()
         self._send_ahead(run)
-        if not pump([run], self._answered, begun + self._limits.timeout_seconds) or not run.channel.frames:
+        if not self._await_frame(run, begun):
             return self._end()
         answer = parse(run.channel.frames.pop(0))
         wall, cpu = time.monotonic() - begun, run.cpu_seconds() - cpu_before
@@ -120,13 +119,8 @@ class FunctionProgram:
 
 def load_program(launcher: Launcher, program: str, entry_point: str | None, limits: Limits) -> ProgramRun:
     """A process that begins to define `program`; its first frame will say how that went. Raises LauncherFailedError."""
-    run = ProgramRun(launcher, "calls", limits, cpu_seconds=limits.timeout_seconds * 100)
-    try:
-        run.load({"program": program, "entry_point": entry_point})
-    except BaseException:
-        run.close()
-        raise
-    return run
+    task = {"program": program, "entry_point": entry_point}
+    return started(launcher, "calls", task, limits, cpu_seconds=limits.timeout_seconds * 100)
 
 
 def parse(frame: bytes) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from typing import TypeVar
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from deepcoder_api.grading import GradeRequest, GradeResult, Verdict
+from deepcoder_api.grading import GradeRequest, GradeResult
 from deepcoder_api.problems import TestSuite
 from deepcoder_sandbox.grading import grade
-from deepcoder_sandbox.grading_queue import GradingQueue
+from deepcoder_sandbox.grading_queue import GradingQueue, ungraded
 from deepcoder_sandbox.launcher import Launcher, LauncherFailedError
 from deepcoder_sandbox.tree_usage import count_children
 
@@ -127,10 +127,7 @@ class GradingPool:
         try:
             result = self.run(lambda launcher: grade(launcher, suite, request))
         except LauncherFailedError as error:
-            detail = f"the grader failed {ATTEMPTS} times: {error}"[:500]
-            result = GradeResult(
-                id=request.id, verdict=Verdict.INTERNAL_ERROR, tests_total=len(suite.tests), detail=detail
-            )
+            result = ungraded(suite, request, f"the grader failed {ATTEMPTS} times: {error}")
         self._measure(result, queued_seconds, time.monotonic() - begun)
         return result
 
@@ -140,7 +137,7 @@ class GradingPool:
         for phase, spent in phases.items():
             self._seconds.labels(phase).observe(max(0.0, spent))
         self._verdicts.labels(result.verdict.value).inc()
-        log.debug(
+        log.info(
             "graded",
             id=result.id,
             verdict=result.verdict.value,

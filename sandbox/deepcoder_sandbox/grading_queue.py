@@ -25,6 +25,11 @@ class QueueFullError(Exception):
         self.retry_after = retry_after
 
 
+def ungraded(suite: TestSuite, request: GradeRequest, reason: str) -> GradeResult:
+    """The answer to a request that has no grade: internal_error, which is ours and never the model's."""
+    return GradeResult(id=request.id, verdict=Verdict.INTERNAL_ERROR, tests_total=len(suite.tests), detail=reason[:500])
+
+
 @dataclass(eq=False)
 class _Entry:
     """A program that was accepted, and the answer that is owed for it."""
@@ -37,14 +42,7 @@ class _Entry:
     def hand_back(self, reason: str) -> None:
         """Answer without a grade, unless there is an answer already."""
         if not self.answer.done():
-            self.answer.set_result(
-                GradeResult(
-                    id=self.request.id,
-                    verdict=Verdict.INTERNAL_ERROR,
-                    tests_total=len(self.suite.tests),
-                    detail=reason,
-                )
-            )
+            self.answer.set_result(ungraded(self.suite, self.request, reason))
 
 
 class GradingQueue:
@@ -148,7 +146,7 @@ class GradingQueue:
         if work.cancelled():
             entry.hand_back("the server ended before it was run")
         elif error := work.exception():
-            entry.hand_back(f"the grader failed: {error!r}"[:500])
+            entry.hand_back(f"the grader failed: {error!r}")
         elif not entry.answer.done():
             entry.answer.set_result(work.result())
         self._start_next()

@@ -84,7 +84,8 @@ class Launcher:
     def pids(self) -> list[int]:
         """The process ids of the zygotes that there are."""
         own = [self._process.pid] if self._process else []
-        return own + [pid for companion in self._companions.values() for pid in companion.pids]
+        # A copy: metrics ask from another thread than the one that starts companions.
+        return own + [pid for companion in list(self._companions.values()) for pid in companion.pids]
 
     @property
     def watches_trees(self) -> bool:
@@ -136,19 +137,19 @@ class Launcher:
         self._remove_folder()
 
     def spawn(self, mode: str, limits: dict[str, int], descriptors: Sequence[int]) -> None:
-        """Fork a confined child with `descriptors` as 2, 3, … One at a time: `finish` must follow.
+        """Fork a confined child with `descriptors` as 2, 3, … One at a time: its `Exit` must be taken before the next.
 
         Raises LauncherFailedError.
         """
         self._folder = self._make_folder() if "mount" in self.missing else ""
         self._send({"mode": mode, "limits": limits, "folder": self._folder}, descriptors)
 
-    def finish(self, pid: int | None, seconds: float) -> Exit:
-        """Wait `seconds` for the end of the run whose first process is `pid`, kill what is left of it then.
+    def end(self, pid: int | None) -> Exit:
+        """The end of the run whose first process is `pid`: its own where it has come, else it is killed.
 
         Raises LauncherFailedError: also when it should be killed and has no `pid` yet.
         """
-        ended = self.await_end(seconds)
+        ended = self.await_end(0.0)
         if ended is not None:
             return ended
         if pid is None:
@@ -158,7 +159,7 @@ class Launcher:
 
     def await_end(self, seconds: float) -> Exit | None:
         """Wait `seconds` for the run's own end; None while it runs. Raises LauncherFailedError."""
-        return self._take_exit(killed=False) if self._answers_within(max(0.0, seconds)) else None
+        return self._take_exit(killed=False) if self._answers_within(seconds) else None
 
     def _take_exit(self, *, killed: bool) -> Exit:
         answer = self._receive(ANSWER_SECONDS)

@@ -142,9 +142,8 @@ class ProgramRun:
     def load(self, task: dict[str, Any]) -> None:
         """Send what is to be run and wait until it begins; its clock starts then. Raises LauncherFailedError."""
         self.channel.send(json.dumps(task).encode())
-        channel = self.channel
-        pump([self], lambda: bool(channel.frames) or channel.ended, time.monotonic() + SETUP_SECONDS)
-        first = json.loads(channel.frames.pop(0)) if channel.frames else {}
+        pump([self], lambda: self.channel.answered, time.monotonic() + SETUP_SECONDS)
+        first = json.loads(self.channel.frames.pop(0)) if self.channel.frames else {}
         if not first.get("ready"):
             raise LauncherFailedError(f"a program's process cannot be set up: {first.get('failed', 'it ended')}")
         self.begun = time.monotonic()
@@ -221,7 +220,7 @@ class ProgramRun:
             self._exit = self._launcher.await_end(min(rest, WATCH_SECONDS))
             self.watch(time.monotonic())  # it may have closed its streams to be out of sight
         if self._exit is None:
-            self._exit = self._launcher.finish(self.pid, 0.0)
+            self._exit = self._launcher.end(self.pid)
         wall = time.monotonic() - self.begun
         if self._exit.killed and self.stop is None:
             self.stop = Stop.TIME
@@ -239,7 +238,7 @@ class ProgramRun:
         """Kill and reap the run if `finish` has not, and close all streams. Raises LauncherFailedError."""
         try:
             if self._exit is None:
-                self._exit = self._launcher.finish(self.pid, 0.0)
+                self._exit = self._launcher.end(self.pid)
         finally:
             self._close_streams()
 
@@ -247,6 +246,25 @@ class ProgramRun:
         for stream in (self.channel, self.stdin, self.stdout, self.stderr):
             if stream is not None:
                 stream.close()
+
+
+def started(
+    launcher: Launcher,
+    mode: str,
+    task: dict[str, Any],
+    limits: Limits,
+    *,
+    cpu_seconds: float,
+    stdin: bytes | None = None,
+) -> ProgramRun:
+    """A run that has begun `task`, as `load` says. Raises LauncherFailedError, and then leaves nothing."""
+    run = ProgramRun(launcher, mode, limits, cpu_seconds=cpu_seconds, stdin=stdin)
+    try:
+        run.load(task)
+    except BaseException:
+        run.close()
+        raise
+    return run
 
 
 def _pipe() -> tuple[int, int]:

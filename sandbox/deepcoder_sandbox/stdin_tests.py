@@ -6,7 +6,7 @@ from deepcoder_api.grading import Limits, TestResult, Verdict
 from deepcoder_api.problems import StdinTest
 from deepcoder_sandbox.answers import Answers
 from deepcoder_sandbox.launcher import Launcher
-from deepcoder_sandbox.program_run import Finished, ProgramRun, pump
+from deepcoder_sandbox.program_run import Finished, ProgramRun, pump, started
 from deepcoder_sandbox.verdicts import failure, result
 
 
@@ -57,10 +57,8 @@ class StdinProgram:
 
     def _run_anew(self, data: bytes) -> Finished:
         limits = self._limits
-        cpu_seconds = limits.timeout_seconds * self._left
-        run = ProgramRun(self._launcher, "stdin", limits, cpu_seconds=cpu_seconds, stdin=data)
+        run = _started(self._launcher, self._program, data, limits, self._left)
         try:
-            run.load({"program": self._program, "tests": self._left})
             deadline = run.begun + limits.timeout_seconds
             pump([run], lambda: run.outputs_ended or run.test_ended, deadline)
             finished = run.take_test() if run.test_ended and not run.stop else None
@@ -75,12 +73,16 @@ class StdinProgram:
 
 def run_program(launcher: Launcher, program: str, stdin: str, limits: Limits) -> Finished:
     """Run `program` to its end or its first passed bound. Raises LauncherFailedError."""
-    data = stdin.encode("utf-8", "surrogatepass")
-    run = ProgramRun(launcher, "stdin", limits, cpu_seconds=limits.timeout_seconds, stdin=data)
+    run = _started(launcher, program, stdin.encode("utf-8", "surrogatepass"), limits, 1)
     try:
-        run.load({"program": program, "tests": 1})
         deadline = run.begun + limits.timeout_seconds
         pump([run], lambda: run.outputs_ended, deadline)
         return run.finish(deadline)
     finally:
         run.close()
+
+
+def _started(launcher: Launcher, program: str, stdin: bytes, limits: Limits, tests: int) -> ProgramRun:
+    """A process that has begun the first of at most `tests` tests."""
+    task = {"program": program, "tests": tests}
+    return started(launcher, "stdin", task, limits, cpu_seconds=limits.timeout_seconds * tests, stdin=stdin)

@@ -123,6 +123,11 @@ class Channel:
         return select.POLLIN | (select.POLLOUT if self._outgoing else 0)
 
     @property
+    def answered(self) -> bool:
+        """Whether a frame has come, or none will."""
+        return bool(self.frames) or self.ended
+
+    @property
     def unsent_bytes(self) -> int:
         """What is queued and not yet on its way."""
         return len(self._outgoing)

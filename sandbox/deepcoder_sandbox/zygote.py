@@ -34,7 +34,7 @@ SWEEP_SECONDS = 5.0
 
 
 class Zygote:
-    """The loop that answers spawn and finish on `control`."""
+    """The loop that forks a run for each request on `control`, and answers with its end."""
 
     def __init__(self, control: socket.socket, scratch: str) -> None:
         self.control = control

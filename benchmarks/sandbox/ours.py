@@ -11,7 +11,7 @@ from types import TracebackType
 
 import httpx
 
-from benchmarks.sandbox import process_tree
+from benchmarks import process_tree
 from benchmarks.sandbox.workload import TIMEOUT_SECONDS, Outcome, Submission
 from deepcoder_api.grading import Limits
 from deepcoder_sandbox.client import SandboxClient

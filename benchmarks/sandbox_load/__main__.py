@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
+from benchmarks.machine import describe_machine
 from benchmarks.sandbox_load.accounting import Account
 from benchmarks.sandbox_load.corpus import HOSTILE_SHARE, SEED, Corpus, make_corpus
 from benchmarks.sandbox_load.load import Load, run_quiet
@@ -103,8 +103,7 @@ async def _show(load: Load, account: Account, servers: Servers, begun: float) ->
 def _conditions(options: argparse.Namespace) -> dict[str, object]:
     """What was asked for, and of which machine."""
     asked = {name: value for name, value in vars(options).items() if name != "output"}
-    machine = {"cores": len(os.sched_getaffinity(0)), "kernel": platform.release(), "python": platform.python_version()}
-    return {**asked, "seed": SEED, "hostile_share": HOSTILE_SHARE, "machine": machine}
+    return {**asked, "seed": SEED, "hostile_share": HOSTILE_SHARE, "machine": describe_machine()}
 
 
 if __name__ == "__main__":

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from benchmarks import process_tree
 from deepcoder_sandbox.local import LocalSandbox, start_local_sandbox
 
-MIB = 1024 * 1024
 READY_SECONDS = 120.0
 START_ARGUMENTS = ("--isolation-deadline-seconds", "60")  # patience with a machine that is loaded on purpose
 
@@ -55,7 +54,7 @@ class Servers:
                 return
             begun = time.monotonic()
             sandbox = self._running.pop(number)
-            self.mib_at_kills.append(round(held_mib(sandbox.processes())))
+            self.mib_at_kills.append(round(process_tree.memory_mib(sandbox.process.pid)))
             await asyncio.to_thread(sandbox.kill)
             self.kills += 1
             await asyncio.to_thread(sandbox.stop)
@@ -64,7 +63,7 @@ class Servers:
 
     def memory_mib(self) -> list[float]:
         """What each that runs holds now."""
-        return [round(held_mib(self._running[number].processes())) for number in sorted(self._running)]
+        return [round(process_tree.memory_mib(self._running[number].process.pid)) for number in sorted(self._running)]
 
     async def _start(self, number: int) -> None:
         self._running[number] = await asyncio.to_thread(
@@ -75,30 +74,3 @@ class Servers:
             arguments=START_ARGUMENTS,
             folder=self._folders[number],
         )
-
-
-def held_mib(processes: list[int]) -> float:
-    """MiB of `processes`: what each has for itself, and the files in memory by which runsc lends it inside."""
-    shared: dict[int, int] = {}
-    own = 0
-    for pid in processes:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended while we looked
-            own += _anonymous_bytes(Path(f"/proc/{pid}/status").read_text())
-            shared |= _memory_files(Path(f"/proc/{pid}/fd"))
-    return (own + sum(shared.values())) / MIB
-
-
-def _anonymous_bytes(status: str) -> int:
-    line = next((line for line in status.splitlines() if line.startswith("RssAnon:")), "RssAnon: 0 kB")
-    return int(line.split()[1]) * 1024
-
-
-def _memory_files(descriptors: Path) -> dict[int, int]:
-    """Bytes of each file in memory that is open here, by its inode."""
-    found: dict[int, int] = {}
-    for descriptor in descriptors.iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            if os.readlink(descriptor).startswith("/memfd:"):
-                state = descriptor.stat()
-                found[state.st_ino] = state.st_blocks * 512
-    return found

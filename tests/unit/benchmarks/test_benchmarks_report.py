@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import pytest
 
 from benchmarks.machine import cpu_model, default_platform
+from benchmarks.process_tree import private_mib
 from benchmarks.sandbox import report
 from benchmarks.sandbox.measure import DifferentVerdictError, Throughput, check, takes
 from benchmarks.sandbox.ours import Graded
-from benchmarks.sandbox.process_tree import private_mib
 from benchmarks.sandbox.report import Measured, Sample
 from benchmarks.sandbox.workload import CELLS, Cell, Outcome, Submission, make_workload
 

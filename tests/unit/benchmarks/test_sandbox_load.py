@@ -7,11 +7,11 @@ import os
 
 import pytest
 
+from benchmarks.process_tree import memory_mib
 from benchmarks.sandbox_load.accounting import Account, Expectation
 from benchmarks.sandbox_load.corpus import HOSTILE_SHARE, make_corpus
 from benchmarks.sandbox_load.report import SHOWN, ending, problems, spread
 from benchmarks.sandbox_load.sample import Sample
-from benchmarks.sandbox_load.servers import held_mib
 from deepcoder_api.grading import GradeResult, TestResult, Verdict
 
 CORPUS = make_corpus(3)
@@ -146,13 +146,13 @@ def test_end_lists_the_first_problems_and_counts_the_rest():
 
 
 def test_memory_counts_files_in_memory_once():
-    """However many descriptors there are of one."""
-    before = held_mib([os.getpid()])
-    first = os.memfd_create("load")
+    """However many descriptors there are of one of gVisor's."""
+    before = memory_mib(os.getpid())
+    first = os.memfd_create("runsc-memory")
     second = os.dup(first)
     try:
         os.write(first, bytes(32 << 20))
-        assert held_mib([os.getpid()]) - before == pytest.approx(32, abs=8)
+        assert memory_mib(os.getpid()) - before == pytest.approx(32, abs=8)
     finally:
         os.close(first)
         os.close(second)

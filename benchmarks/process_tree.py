@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import defaultdict
 from pathlib import Path
+
+from deepcoder_sandbox.tree_usage import descendants
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 MIB = 1024 * 1024
 SENTRY_MEMORY = "memfd:runsc-memory"
 
 
-def tree(root: int) -> list[int]:
-    """`root` and its descendants, as they are now."""
-    children: dict[int, list[int]] = defaultdict(list)
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            with contextlib.suppress(OSError):
-                children[_parent(int(entry))].append(int(entry))
-    found, pending = [], [root]
-    while pending:
-        found.append(pending.pop())
-        pending += children[found[-1]]
-    return found
-
-
 def cpu_seconds(root: int) -> float:
     """User and system time of the tree, with that of descendants that have ended and been waited for."""
     ticks = 0
-    for pid in tree(root):
+    for pid in (root, *descendants(root)):
         with contextlib.suppress(OSError):
             ticks += sum(map(int, _fields(pid)[11:15]))
     return ticks / TICKS_PER_SECOND
@@ -41,7 +28,7 @@ def memory_mib(root: int) -> float:
     The memory of all that runs inside gVisor is one file in memory, which is counted whole, mapped or not.
     """
     total, seen = 0.0, set()
-    for pid in tree(root):
+    for pid in (root, *descendants(root)):
         with contextlib.suppress(OSError):
             total += private_mib(Path(f"/proc/{pid}/smaps_rollup").read_text())
             for inode, size in _sentry_memory(pid):
@@ -69,10 +56,6 @@ def _sentry_memory(pid: int) -> list[tuple[int, float]]:
                 status = os.stat(descriptor)
                 found.append((status.st_ino, status.st_blocks * 512 / MIB))
     return found
-
-
-def _parent(pid: int) -> int:
-    return int(_fields(pid)[1])
 
 
 def _fields(pid: int) -> list[bytes]:

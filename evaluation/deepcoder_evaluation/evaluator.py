@@ -26,6 +26,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from deepcoder_api.artifacts import EvaluationPaths, EvaluationReport
+from deepcoder_api.connections import keepalive_options
 from deepcoder_api.evaluation import BenchmarkScore
 from deepcoder_api.grading import IsolationReport
 from deepcoder_api.lifecycle import EvaluationProgress, TerminationMessage
@@ -103,8 +104,12 @@ async def evaluate(
     problems = {b.name: await asyncio.to_thread(read_benchmark, store, b.uri) for b in spec.benchmarks}
     digest = await asyncio.to_thread(model_digest, store, evaluation.model_uri)
     timeout = httpx.Timeout(30.0, read=ANSWER_SECONDS)
+    # An engine that vanished is noticed by its silence, long before an answer's deadline.
+    transport = httpx.AsyncHTTPTransport(
+        limits=httpx.Limits(max_connections=1024), socket_options=keepalive_options(), trust_env=False
+    )
     async with (
-        httpx.AsyncClient(timeout=timeout, limits=httpx.Limits(max_connections=1024), trust_env=False) as client,
+        httpx.AsyncClient(timeout=timeout, transport=transport, trust_env=False) as client,
         SandboxClient(servers.sandbox) as sandbox,
     ):
         engine = ChatEngine(servers.engine, evaluation.model_name, client, deadline_seconds=ANSWER_SECONDS)

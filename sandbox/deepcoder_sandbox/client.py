@@ -18,6 +18,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
+from deepcoder_api.connections import SILENT_SECONDS
 from deepcoder_api.grading import MAX_DEADLINE_SECONDS, GradeRequest, GradeResult, IsolationReport, Limits, Profile
 from deepcoder_api.problems import TestSuite
 from deepcoder_sandbox.client_errors import GradeRefusedError, GradeUnavailableError, SandboxError, TryAgainError
@@ -83,8 +84,10 @@ class SandboxClient:
 
     URLs are http://host:port, https://…, unix:///path, or dns+http://host:port. Of the last, every address behind the
     name is a server of its own, looked up again every few seconds: what a headless Service is made for. Grades are
-    spread over all servers by load. `registry` takes the client's metrics. `transport` takes the network's place, as
-    in httpx, and `resolve` the resolver's: for tests, and for an application in the same process.
+    spread over all servers by load. A server whose kernel says nothing for `silent_seconds` is gone, and its grades are
+    asked for again; one that only takes long is waited for. `registry` takes the client's metrics. `transport` takes
+    the network's place, as in httpx, and `resolve` the resolver's: for tests, and for an application in the same
+    process.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class SandboxClient:
         *,
         max_in_flight: int = 64,
         connect_seconds: float = 5.0,
+        silent_seconds: int = SILENT_SECONDS,
         registry: CollectorRegistry | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         resolve: Resolve = addresses_of,
@@ -101,7 +105,12 @@ class SandboxClient:
 
         def connect(url: str, host: str | None) -> Replica:
             return Replica(
-                url, connections=max_in_flight, connect_seconds=connect_seconds, transport=transport, host=host
+                url,
+                connections=max_in_flight,
+                connect_seconds=connect_seconds,
+                silent_seconds=silent_seconds,
+                transport=transport,
+                host=host,
             )
 
         self._replicas = Replicas([urls] if isinstance(urls, str) else list(urls), connect, resolve)

@@ -7,6 +7,7 @@ import time
 import httpx
 from pydantic import ValidationError
 
+from deepcoder_api.connections import SILENT_SECONDS, keepalive_options
 from deepcoder_api.grading import GradeResult, IsolationReport, Verdict
 from deepcoder_api.problems import TestSuite, canonical_json
 from deepcoder_sandbox.client_errors import GradeRefusedError, Reason, TryAgainError
@@ -21,7 +22,8 @@ JSON = {"content-type": "application/json"}
 class Replica:
     """A server at http://, https:// or unix://. `host` is the name it was found by, where the URL holds an address.
 
-    `in_flight` grades are ours; until `away_until` other servers come first.
+    It is lost when its kernel says nothing for `silent_seconds`. `in_flight` grades are ours; until `away_until` other
+    servers come first.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class Replica:
         *,
         connections: int,
         connect_seconds: float,
+        silent_seconds: int = SILENT_SECONDS,
         transport: httpx.AsyncBaseTransport | None = None,
         host: str | None = None,
     ) -> None:
@@ -45,7 +48,13 @@ class Replica:
         verify = url.startswith("https://")
         self._http = httpx.AsyncClient(
             base_url="http://sandbox" if socket_path else url,
-            transport=transport or httpx.AsyncHTTPTransport(uds=socket_path, limits=limits, verify=verify),
+            transport=transport
+            or httpx.AsyncHTTPTransport(
+                uds=socket_path,
+                limits=limits,
+                verify=verify,
+                socket_options=None if socket_path else keepalive_options(silent_seconds),
+            ),
             headers={"host": host} if host else None,
             trust_env=False,
         )

@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 ROOMS := api data operator trainer rollout sandbox evaluation cli dev tests examples docs images benchmarks
 export KUBECONFIG := $(CURDIR)/build/cluster/kubeconfig
 
-.PHONY: help demo demo-seeds attacks test check lint types format unit integration e2e cluster down images environment crds bench-sandbox load-sandbox
+.PHONY: help demo demo-seeds attacks test check lint types format unit integration integration-sandbox integration-others e2e cluster down images environment crds bench-sandbox load-sandbox
 
 help:
 	@echo "make demo        a better model, trained on a real cluster on this machine, from nothing (root, Debian, Go)"
@@ -55,9 +55,16 @@ types: environment
 unit: environment
 	@$(PYTHON) -m pytest tests/unit -q
 
+# Two halves side by side: much of the sandbox's is waiting for time limits.
 integration: environment
 	@python3 dev/toolchain.py
-	@$(PYTHON) -m pytest tests/integration -q -m "not cluster"
+	@$(MAKE) --no-print-directory --jobs=2 integration-sandbox integration-others
+
+integration-sandbox:
+	@$(PYTHON) -m pytest tests/integration/sandbox -q -m "not cluster"
+
+integration-others:
+	@$(PYTHON) -m pytest tests/integration --ignore tests/integration/sandbox -q -m "not cluster"
 
 e2e:
 	@python3 dev/prepare.py

@@ -80,10 +80,20 @@ class Resources:
             assert status.get("phase") != "Failed", (
                 f"{name} failed while waiting for {what}: {json.dumps(status, indent=1)}"
             )
-            assert time.monotonic() < deadline, (
-                f"{name}: {what}: not within {seconds:.0f} s: {json.dumps(status, indent=1)}"
-            )
+            if time.monotonic() > deadline:
+                logs = self.logs(now)
+                raise AssertionError(
+                    f"{name}: {what}: not within {seconds:.0f} s: {json.dumps(status, indent=1)}\n{logs}"
+                )
             time.sleep(1)
+
+    def logs(self, owner: Document, lines: int = 12) -> str:
+        """The last lines of every container of a resource's pods: what a wait that was too long is explained by."""
+        labels = f"deepcoder.dev/owner-uid={owner['metadata']['uid']}"
+        said = self.cluster.try_kubectl(
+            *("-n", NAMESPACE, "logs", "-l", labels, "--all-containers", "--prefix", f"--tail={lines}"), seconds=60
+        )
+        return f"{said.stdout}{said.stderr}"
 
     def delete(self, kind: str, name: str) -> None:
         """Delete and wait until it is gone."""

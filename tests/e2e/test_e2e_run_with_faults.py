@@ -5,9 +5,13 @@ The tests are in order and share the run: one start of vLLM and one training car
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +50,21 @@ async def main(url, programs):
             result = await client.grade(suite, program, id="e2e", limits=limits, deadline_seconds=240)
             print(json.dumps({"verdict": result.verdict, "detail": result.detail}), flush=True)
 asyncio.run(main(sys.argv[1], json.loads(sys.argv[2])))
+"""
+# A grade that takes long enough for its server to die under it.
+LONG_GRADE = """
+import asyncio, sys, time
+from deepcoder_api.grading import Limits
+from deepcoder_api.problems import StdinTest, TestSuite
+from deepcoder_sandbox.client import SandboxClient
+async def main(url):
+    suite = TestSuite(tests=(StdinTest(input="7\\n", output="14\\n"),))
+    program = "import time; time.sleep(6); print(2 * int(input()))"
+    async with SandboxClient(url) as client:
+        begun = time.monotonic()
+        result = await client.grade(suite, program, id="e2e", limits=Limits(timeout_seconds=12), deadline_seconds=240)
+        print(result.verdict, time.monotonic() - begun)
+asyncio.run(main(sys.argv[1]))
 """
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)"
 
@@ -176,6 +195,22 @@ def test_rollout_sandbox_and_operator_pods_may_be_killed(cluster: Cluster, resou
     assert seen["status"]["attempt"] == 2
 
 
+def test_a_sandbox_whose_kernel_dies_costs_seconds(cluster: Cluster, resources: Resources, story: Story) -> None:
+    """SIGKILL to gVisor itself, as when memory ends: nobody closes its connections, and the grade comes yet."""
+    seen = resources.wait(
+        story.run, "a ready sandbox", lambda run: condition(run, "Ready").get("status") == "True", seconds=120
+    )
+    [sandbox], [trainer] = resources.pods(seen, "sandbox"), resources.pods(seen, "trainer")
+    url = f"dns+http://{NAME}-tr-sandbox.{NAMESPACE}.svc:8000"
+    with ThreadPoolExecutor(1) as pool:
+        grade = pool.submit(exec_in, cluster, trainer, "python3", "-c", LONG_GRADE, url)
+        time.sleep(4)
+        assert kill_gvisor(sandbox) > 0
+        verdict, seconds = grade.result().splitlines()[-1].split()  # after what the client logs
+    assert verdict == "accepted"
+    assert float(seconds) < 120
+
+
 def test_the_run_succeeds_with_a_whole_checkpoint(
     resources: Resources, story: Story, store: ObjectStore, tmp_path: Path
 ) -> None:
@@ -237,6 +272,19 @@ def test_deleting_the_run_removes_all_it_owned_and_leaves_s3(
         assert time.monotonic() < deadline, resources.owned(run)
         time.sleep(1)
     assert store.exists(f"{run['status']['lastCheckpoint']['uri']}/complete.json")
+
+
+def kill_gvisor(pod: Document) -> int:
+    """Kill the kernels of a pod, from its node: the processes of runsc in its cgroup. Returns how many there were."""
+    killed = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cmdline").read_bytes().startswith(b"runsc-sandbox\0"):
+                cgroup = (process / "cgroup").read_text().replace("_", "-")
+                if pod["metadata"]["uid"] in cgroup:
+                    os.kill(int(process.name), signal.SIGKILL)
+                    killed += 1
+    return killed
 
 
 def paths_of(run: Document) -> RunPaths:

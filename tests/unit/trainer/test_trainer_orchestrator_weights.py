@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,15 +18,18 @@ from deepcoder_trainer.rank_protocol import CommandResult, Publish
 
 
 class Agents:
-    """The agents' side of the protocol, by name: `failing` ones answer 503, others load what they are ordered."""
+    """The agents' side of the protocol, by name: `failing` ones answer 503, `silent` ones never, others load."""
 
     def __init__(self) -> None:
         self.orders: list[tuple[str, WeightOrder]] = []
         self.failing: set[str] = set()
+        self.silent: set[str] = set()
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         order = WeightOrder.model_validate_json(request.content)
         self.orders.append((request.url.host, order))
+        if request.url.host in self.silent:
+            await asyncio.Event().wait()
         if request.url.host in self.failing:
             return httpx.Response(503, json={"error": "cannot fetch"})
         receipt = WeightReceipt(
@@ -42,7 +44,8 @@ class Setup:
     def __init__(self, folder: Path, agents: Agents, client: httpx.AsyncClient) -> None:
         self.agents = agents
         self.ranks = RankChannel()
-        self.registry = RolloutRegistry(Policy(1, 0), time.monotonic)
+        self.now = 0.0
+        self.registry = RolloutRegistry(Policy(1, 0), lambda: self.now)
         self.receipts: list[WeightReceipt] = []
         self.refusals = 0
         self.publisher = WeightPublisher(
@@ -136,6 +139,22 @@ async def test_a_server_that_comes_later_has_the_newest_version_before_it_is_giv
     await setup.publisher.settle()
     assert [order.version for _, order in setup.agents.orders] == [2]
     assert len(setup.registry.current) == 1
+
+
+async def test_a_server_that_vanishes_during_its_order_holds_nobody_up(setup: Setup) -> None:
+    """The order ends when its server is given up for its silence; the step goes on with one that came meanwhile."""
+    setup.agents.silent = {"a"}
+    setup.beat("a")
+    await setup.publish(1)
+    settling = asyncio.create_task(setup.publisher.settle())
+    await asyncio.sleep(0.05)
+    setup.now = 10.0
+    setup.beat("b")
+    setup.now = 20.0
+    assert [server.name for server in setup.registry.expire()] == ["a"]
+    await asyncio.wait_for(settling, 5)
+    assert [server.name for server in setup.registry.current] == ["b"]
+    assert setup.refusals == 1
 
 
 async def test_a_server_of_a_newer_attempt_is_left_alone(setup: Setup) -> None:

@@ -18,6 +18,7 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
+from deepcoder_api.connections import keepalive_options
 from deepcoder_api.lifecycle import EXIT_CODES, TerminationMessage
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_data.dataset import load_problems
@@ -75,8 +76,9 @@ async def _run(run: ResolvedRun, arguments: argparse.Namespace) -> TerminationMe
     grades = IN_FLIGHT_PER_REPLICA * run.spec.sandbox.replicas
     # Each request has a deadline of its own; a step may have all its answers under way at once.
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
+    transport = httpx.AsyncHTTPTransport(limits=limits, socket_options=keepalive_options(), trust_env=False)
     async with (
-        httpx.AsyncClient(limits=limits, timeout=30.0, trust_env=False) as client,
+        httpx.AsyncClient(transport=transport, timeout=30.0, trust_env=False) as client,
         SandboxClient(arguments.sandbox, max_in_flight=grades) as sandbox,
     ):
         problems = await stored(lambda: load_problems(store, arguments.dataset), f"read {arguments.dataset}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import structlog
@@ -96,11 +97,10 @@ class WeightPublisher:
         Stragglers get as long again as the first took. Returns at once when nothing is under way.
         """
         started = time.monotonic()
-        orders = set(self._orders.values())
-        while orders and not self._registry.current:
-            _, orders = await asyncio.wait(orders, return_when="FIRST_COMPLETED")
-        if orders:
-            await asyncio.wait(orders, timeout=1.0 + time.monotonic() - started)
+        while self._orders and not self._registry.current:
+            await asyncio.wait(self._orders.values(), return_when="FIRST_COMPLETED")
+        if self._orders:
+            await asyncio.wait(self._orders.values(), timeout=1.0 + time.monotonic() - started)
 
     def file(self, version: int, name: str) -> Path | None:
         """The file `name` of a version that is kept, or None."""
@@ -127,7 +127,7 @@ class WeightPublisher:
         )
         try:
             # The agent may use the deadline twice, to fetch and to load, and wait for an older order before that.
-            receipt = await self._give(server, order, 3 * seconds)
+            receipt = await _unless_lost(server, self._give(server, order, 3 * seconds))
         except (httpx.HTTPError, OrderFailedError, ValidationError) as error:
             # Not ready until it heartbeats again; an older version in that heartbeat brings the order again.
             log.warning("weights not taken over", server=server.name, version=order.version, error=repr(error))
@@ -152,6 +152,20 @@ class WeightPublisher:
     async def _forget_old(self) -> None:
         for version in sorted(self._versions)[:-KEPT_VERSIONS]:
             await asyncio.to_thread(shutil.rmtree, self._versions.pop(version).folder, ignore_errors=True)
+
+
+async def _unless_lost(server: Server, giving: Coroutine[Any, Any, WeightReceipt]) -> WeightReceipt:
+    """What `giving` comes to. Raises OrderFailedError when the server is given up before that."""
+    order, lost = asyncio.create_task(giving), asyncio.create_task(server.lost.wait())
+    try:
+        await asyncio.wait({order, lost}, return_when="FIRST_COMPLETED")
+        if order.done():
+            return order.result()
+        raise OrderFailedError("it stopped heartbeating")
+    finally:
+        order.cancel()
+        lost.cancel()
+        await asyncio.gather(order, lost, return_exceptions=True)
 
 
 def _digests(folder: Path) -> tuple[FileDigest, ...]:

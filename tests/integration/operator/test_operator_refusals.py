@@ -53,7 +53,7 @@ def test_a_preflight_that_fails_for_good_ends_the_run_with_its_cause(hand: Hand)
     failure = status["failure"]
     assert (status["message"], failure["exitCode"], failure["container"]) == (cause, 64, "preflight")
     hand.condition("TrainingRun", "tiny", "Stalled", "True", "BucketNotFound")
-    assert ("BucketNotFound", cause) in eventually("Event of the failure", lambda: hand.events("tiny")[-1:])
+    eventually("Event of the failure", lambda: ("BucketNotFound", cause) in hand.events("tiny"))
     assert "Deployment" not in hand.owned(uid)
 
 

@@ -138,6 +138,7 @@ def _good_end(hand: Hand, uid: str) -> None:
     assert {item["metadata"]["name"] for item in hand.owned(uid)["Job"]} == {
         "tiny-tr-preflight-1", "tiny-tr-prepare-1", "tiny-tr-trainer-1", "tiny-tr-trainer-2",
     }  # fmt: skip
+    eventually("Event of the end", lambda: "Succeeded" in [reason for reason, _ in hand.events("tiny")])
     told = [reason for reason, _ in hand.events("tiny")]
     assert [reason for reason in told if reason in ("Pending", "Preparing", "Starting", "Training", "Succeeded")] == [
         "Pending", "Preparing", "Starting", "Training", "Starting", "Training", "Succeeded",

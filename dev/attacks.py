@@ -29,13 +29,19 @@ from sandbox_pod import Look, SandboxPod, sandbox_pod  # noqa: E402
 
 from deepcoder_sandbox.client import GradeUnavailableError, SandboxClient  # noqa: E402
 from tests.attacks import ATTACKS  # noqa: E402
-from tests.attacks.attack import HONEST_PROGRAM, LIMITS, SUITES, Attack, breach  # noqa: E402
+from tests.attacks.attack import HONEST_PROGRAM, LIMITS, SUITES, Attack, Kind, breach  # noqa: E402
 
 NAMESPACE = "deepcoder-attacks"
 RESULT = ROOT / "build" / "attacks.json"
 DEADLINE_SLACK_SECONDS = 20.0
 HONEST_SECONDS = 60.0
 HONEST_RUNS = 2  # the slots of a pod take turns
+WARMING: tuple[tuple[Kind, str], ...] = (
+    ("stdin", HONEST_PROGRAM),
+    ("stdin", f"import numpy\n{HONEST_PROGRAM}"),
+    ("assertion", "def f(n): return n * 77"),
+    ("assertion", "import numpy\ndef f(n): return n * 77"),
+)
 
 
 @dataclass(frozen=True)
@@ -77,8 +83,7 @@ async def attack_all(pod: SandboxPod, attacks: Sequence[Attack]) -> list[Outcome
     columns = (TextColumn("    {task.description:<16}"), BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn())
     outcomes: list[Outcome] = []
     async with SandboxClient(pod.url, max_in_flight=1) as client:
-        for _ in range(HONEST_RUNS):
-            await honest(client)
+        await warm(client)
         before = pod.look()
         with Progress(*columns, TextColumn("{task.fields[now]}")) as progress:
             for name in dict.fromkeys(attack.attack_class for attack in attacks):
@@ -122,11 +127,22 @@ async def attack_once(client: SandboxClient, pod: SandboxPod, attack: Attack, be
     return Outcome(attack.name, attack.attack_class, verdict, round(seconds, 2), why or left), before
 
 
-async def honest(client: SandboxClient) -> str:
+async def warm(client: SandboxClient) -> None:
+    """Have each slot start all that it starts by need: the zygote with numpy, and the one that judges are forked from.
+
+    Else the first attack of its kind would be blamed for them.
+    """
+    for kind, program in WARMING:
+        for _ in range(HONEST_RUNS):
+            if why := await honest(client, kind, program):
+                raise DeploymentError(f"before any attack: {why}")
+
+
+async def honest(client: SandboxClient, kind: Kind = "stdin", program: str = HONEST_PROGRAM) -> str:
     """Why an honest program is not accepted now; empty when it is."""
-    suite = SUITES["stdin"]
+    suite = SUITES[kind]
     try:
-        result = await client.grade(suite, HONEST_PROGRAM, id="honest", limits=LIMITS, deadline_seconds=HONEST_SECONDS)
+        result = await client.grade(suite, program, id="honest", limits=LIMITS, deadline_seconds=HONEST_SECONDS)
     except GradeUnavailableError as error:
         return f"an honest program afterwards: {error}"
     return "" if result.accepted else f"an honest program afterwards: {result.verdict.value}, {result.detail}"

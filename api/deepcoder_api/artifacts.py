@@ -166,10 +166,11 @@ SAMPLE_COLUMNS = (
     "verdict",
     "test_verdicts",
     "reward",
+    "epoch",
 )
 """Columns of samples and journal parquet: problem id, prompt and answer as text and token ids, log-probability and
-policy version of each answer token, finish reason, verdict, verdict of each test run, and the reward. The journal adds
-`group` (index of the prompt in the step), `advantage` and `epoch`."""
+policy version of each answer token, finish reason, verdict, verdict of each test run, the reward, and the pass over the
+dataset that drew the problem. The journal adds `group` (index of the prompt in the step) and `advantage`."""
 
 EVALUATION_SAMPLE_COLUMNS = (
     "benchmark",

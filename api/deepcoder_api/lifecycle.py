@@ -56,6 +56,7 @@ class Progress(Strict):
     checkpoint_step: int | None = None
     checkpoint_time: str | None = None
     rollouts_ready: int = 0
+    warnings: tuple[str, ...] = Field(default=(), description="What the guards find, each `Name: text`.")
     message: str = ""
 
 

@@ -26,6 +26,7 @@ class Algorithm(Strict):
     loss_aggregation: LossAggregation
     importance_correction: Literal["truncated", "none"]
     importance_cap: float
+    max_staleness: int
     temperature: float
     seed: int
 
@@ -41,6 +42,7 @@ GRPO_PLUS = Algorithm(
     loss_aggregation="token-mean",
     importance_correction="truncated",
     importance_cap=2.0,
+    max_staleness=0,
     temperature=0.6,
     seed=0,
 )
@@ -68,6 +70,7 @@ def resolve_algorithm(spec: AlgorithmSpec) -> Algorithm:
         "loss_aggregation": spec.loss_aggregation,
         "importance_correction": spec.importance_correction.kind,
         "importance_cap": spec.importance_correction.cap,
+        "max_staleness": spec.max_staleness,
         "temperature": spec.sampling.temperature,
         "seed": spec.sampling.seed,
     }

@@ -100,6 +100,13 @@ class AlgorithmSpec(Specification):
     importance_correction: ImportanceCorrection = Field(
         default=ImportanceCorrection(), description="Correction for the sampler's own numerics."
     )
+    max_staleness: int | None = Field(
+        default=None,
+        ge=0,
+        le=64,
+        description="Most versions that the weights may be ahead of those that an answer was begun with. 0: sampling "
+        "and training take turns; above, the next steps are sampled while this one is trained.",
+    )
     sampling: TrainingSampling = Field(default=TrainingSampling(), description="How answers are sampled.")
 
 

@@ -1,10 +1,10 @@
-"""The `deepcoder` command: run, grade, validate, watch, crds."""
+"""The `deepcoder` command: run, grade, validate, watch, samples, crds."""
 
 from __future__ import annotations
 
 import typer
 
-from deepcoder_cli import crds, grade, run, validate, watch
+from deepcoder_cli import crds, grade, run, samples, validate, watch
 
 app = typer.Typer(
     name="deepcoder",
@@ -17,4 +17,5 @@ app.command("run")(run.run)
 app.command("grade")(grade.grade)
 app.command("validate")(validate.validate)
 app.command("watch")(watch.watch)
+app.command("samples")(samples.samples)
 app.command("crds")(crds.crds)

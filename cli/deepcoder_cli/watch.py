@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
-from kubernetes import client, config
-from kubernetes.client.exceptions import ApiException
+from kubernetes import client
 from rich.console import Console
 from rich.live import Live
-from urllib3.exceptions import HTTPError
 
+from deepcoder_cli.cluster import connect, read_training_run
 from deepcoder_cli.progress import RunView, line, render
 
-GROUP, VERSION, PLURAL = "deepcoder.dev", "v1alpha1", "trainingruns"
 ENDED = frozenset({"Succeeded", "Failed"})
-REQUEST_SECONDS = 10
 
 
 def watch(
@@ -30,7 +27,7 @@ def watch(
 ) -> None:
     """Show phase, stage, step, reward and more until the run ends. Exit code 1 when it failed, 3 at the deadline."""
     console = Console(highlight=False)
-    api, own_namespace = _connect(console)
+    api, own_namespace = connect(console)
     where = namespace or own_namespace
     until = None if deadline is None else time.monotonic() + deadline
     last = ""
@@ -54,34 +51,10 @@ def watch(
     raise typer.Exit(0 if view.phase == "Succeeded" else 1)
 
 
-def _connect(console: Console) -> tuple[client.CustomObjectsApi, str]:
-    try:
-        config.load_kube_config()
-        context = config.list_kube_config_contexts()[1]
-    except config.ConfigException as error:
-        console.print(f"[red]no cluster: {error}[/red]; set KUBECONFIG or give ~/.kube/config")
-        raise typer.Exit(2) from error
-    return client.CustomObjectsApi(), context["context"].get("namespace", "default")
-
-
 def _look(api: client.CustomObjectsApi, namespace: str, name: str, console: Console) -> RunView | None:
     """The run now, or None when the API server does not answer for the moment."""
-    try:
-        body = cast(
-            "dict[str, Any]",
-            api.get_namespaced_custom_object(GROUP, VERSION, namespace, PLURAL, name, _request_timeout=REQUEST_SECONDS),
-        )
-    except ApiException as error:
-        if error.status == 404:
-            console.print(f"[red]there is no TrainingRun {name!r} in namespace {namespace!r}[/red]")
-            raise typer.Exit(2) from error
-        if error.status in (401, 403):
-            console.print(f"[red]not allowed to read TrainingRun {name!r} in namespace {namespace!r}[/red]")
-            raise typer.Exit(2) from error
-        return None
-    except HTTPError:
-        return None
-    return view_of_status(name, body.get("status") or {}, datetime.now(UTC))
+    body = read_training_run(api, namespace, name, console)
+    return None if body is None else view_of_status(name, body.get("status") or {}, datetime.now(UTC))
 
 
 def view_of_status(name: str, status: dict[str, Any], now: datetime) -> RunView:

@@ -28,7 +28,10 @@ class Told:
 
 def story(before: Status, after: Status) -> list[Told]:
     """What is worth telling of the change from one written status to the next. Numbers that move are not."""
-    told = [*_gates(before, after), *_attempts(before, after), *_waits(before, after), *_phases(before, after)]
+    told = [
+        *_gates(before, after), *_attempts(before, after), *_guards(before, after), *_waits(before, after),
+        *_phases(before, after),
+    ]  # fmt: skip
     return [Told(item.type, item.reason, item.note[:_LONGEST_NOTE]) for item in told if item.note]
 
 
@@ -53,6 +56,15 @@ def _attempts(before: Status, after: Status) -> list[Told]:
     if after.stage is not None and after.stage != before.stage and after.phase == "Training":
         told.append(Told("Normal", "StageStarted", f"stage {after.stage} starts at step {after.step or 0}"))
     return told
+
+
+def _guards(before: Status, after: Status) -> list[Told]:
+    old, new = (
+        next((item for item in status.conditions if item.type == "Healthy"), None) for status in (before, after)
+    )
+    if new is None or new.status != "False" or (old is not None and (old.status, old.reason) == ("False", new.reason)):
+        return []
+    return [Told("Warning", new.reason, new.message)]
 
 
 def _waits(before: Status, after: Status) -> list[Told]:

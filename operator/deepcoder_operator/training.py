@@ -184,6 +184,7 @@ def _show(context: RunContext, progress: Progress) -> None:
         tokens_per_second=progress.tokens_per_second,
         policy_version=progress.policy_version,
     )
+    _warn(context, progress)
     if progress.seconds_per_step is not None:
         left = timedelta(seconds=progress.seconds_per_step * (progress.total_steps - progress.step))
         draft.set(estimated_completion=rfc3339(context.around.now + left))
@@ -193,6 +194,15 @@ def _show(context: RunContext, progress: Progress) -> None:
                 uri=progress.checkpoint_uri, step=progress.checkpoint_step, time=progress.checkpoint_time
             )
         )
+
+
+def _warn(context: RunContext, progress: Progress) -> None:
+    """Healthy is False while the trainer's guards find something; its reason is the gravest one's name."""
+    if progress.warnings:
+        reason, _, _ = progress.warnings[0].partition(":")
+        context.draft.condition("Healthy", "False", reason, "; ".join(progress.warnings)[:4096])
+    elif progress.step > 0:
+        context.draft.condition("Healthy", "True", "NoWarnings", "the guards find nothing wrong")
 
 
 def _succeed(context: RunContext, job: JobSeen) -> RunPlan:

@@ -48,6 +48,7 @@ def server_command(options: ServerOptions) -> list[str]:
         *("--logprobs-mode", "processed_logprobs", "--generation-config", "vllm"),
         *("--weight-transfer-config", f'{{"backend": "{ENGINE_NAME}"}}'),
         *("--tensor-parallel-size", str(options.tensor_parallel), "--enable-prefix-caching"),
+        "--enable-scale-out",  # the token route, whose answers say which weights sampled each token
     ]
     if options.gpus == 0:
         # A prompt is never cut in parts: vLLM then sets a seeded sampler back, which torch's CPU generator cannot.
@@ -107,7 +108,9 @@ class ServerControl:
         Raises ServerFailedError; the weights are then neither old nor new, and the server must not be used.
         """
         async with asyncio.timeout(deadline_seconds):
-            await self._post("/pause?mode=keep", None, deadline_seconds=deadline_seconds)
+            # With its cache cleared vLLM computes what it is at again, under the new weights, when it goes on.
+            clear = "true" if clear_cache else "false"
+            await self._post(f"/pause?mode=keep&clear_cache={clear}", None, deadline_seconds=deadline_seconds)
             await self._post("/start_weight_update", None, deadline_seconds=deadline_seconds)
             await self._post(
                 "/update_weights", {"update_info": {"directory": directory}}, deadline_seconds=deadline_seconds
@@ -115,8 +118,6 @@ class ServerControl:
             await self._post(
                 "/finish_weight_update", {"weight_version": str(version)}, deadline_seconds=deadline_seconds
             )
-            if clear_cache:
-                await self._post("/reset_prefix_cache", None, deadline_seconds=deadline_seconds)
             await self._post("/resume", None, deadline_seconds=deadline_seconds)
 
     async def _post(self, path: str, body: dict[str, object] | None, *, deadline_seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import http.server
 import socket
@@ -9,7 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +20,8 @@ import pytest
 
 from deepcoder_api.artifacts import FileDigest
 from deepcoder_api.rollout import Heartbeat, HeartbeatReply, WeightOrder, WeightReceipt
+from deepcoder_trainer.orchestrator.generation import Answer, Generator, Question
+from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
 from tests.tiny_models import write_tiny_model
 
 # vLLM and transformers order float32 sums differently; on a 2-layer model the log-probabilities were seen to agree to
@@ -129,32 +133,37 @@ def _wait_for(condition, process: subprocess.Popen[bytes], log: Path, seconds: f
         time.sleep(0.2)
 
 
-def _sample(agent: RunningAgent, temperature: float = 1.0) -> tuple[list[int], list[float], str]:
-    answer = httpx.post(
-        f"{agent.generate}/v1/completions",
-        json={
-            "model": "policy",
-            "prompt": PROMPT,
-            "max_tokens": 24,
-            "temperature": temperature,
-            "seed": 7,
-            "logprobs": 0,
-            "return_token_ids": True,
-        },
-        timeout=120,
-    )
-    answer.raise_for_status()
-    choice = answer.json()["choices"][0]
-    return choice["token_ids"], choice["logprobs"]["token_logprobs"], choice["finish_reason"]
+def _answer(agent: RunningAgent, temperature: float = 1.0, max_tokens: int = 24, seed: int = 7) -> Answer:
+    """What the trainer's own generator makes of the server's answer."""
+
+    async def ask() -> Answer:
+        registry = RolloutRegistry(Policy(1, 0), time.monotonic)
+        beat = Heartbeat(
+            server="a", generate_url=agent.generate, agent_url=agent.agent, attempt=1, version=0, ready=True
+        )
+        registry.heard(beat, "http://trainer")
+        question = Question("a/0/0", tuple(PROMPT), max_tokens, temperature, seed)
+        async with httpx.AsyncClient(timeout=120, trust_env=False) as client:
+            generator = Generator(registry, client)
+            async with generator.place(1) as place:
+                return await generator.ask(question, place)
+
+    return asyncio.run(ask())
 
 
-def _expected(model: Path, answer: list[int], temperature: float) -> list[float]:
+def _running(agent: RunningAgent) -> float:
+    """Requests that the server is computing now."""
+    lines = httpx.get(f"{agent.generate}/metrics", timeout=30).text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("vllm:num_requests_running"))
+
+
+def _expected(model: Path, answer: Sequence[int], temperature: float) -> list[float]:
     import torch
     from transformers import AutoModelForCausalLM
 
     network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
     with torch.no_grad():
-        logits = network(torch.tensor([PROMPT + answer])).logits[0].float() / temperature
+        logits = network(torch.tensor([[*PROMPT, *answer]])).logits[0].float() / temperature
     rows = torch.log_softmax(logits, -1)[len(PROMPT) - 1 : -1]
     return rows.gather(1, torch.tensor(answer)[:, None])[:, 0].tolist()
 
@@ -189,8 +198,10 @@ def test_a_server_registers_and_tells_what_it_holds(agent: RunningAgent, orchest
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 def test_log_probabilities_are_those_of_what_was_sampled(agent: RunningAgent, temperature: float) -> None:
     """Token ids come back, with the log-probabilities that transformers gives for them at the same temperature."""
-    tokens, found, _ = _sample(agent, temperature)
-    assert found == pytest.approx(_expected(agent.base, tokens, temperature), abs=TOLERANCE)
+    answer = _answer(agent, temperature)
+    expected = _expected(agent.base, answer.token_ids, temperature)
+    assert answer.log_probabilities == pytest.approx(expected, abs=TOLERANCE)
+    assert set(answer.versions) == {0}
 
 
 def test_new_weights_are_those_that_sample(agent: RunningAgent, orchestrator: FakeOrchestrator) -> None:
@@ -201,24 +212,34 @@ def test_new_weights_are_those_that_sample(agent: RunningAgent, orchestrator: Fa
     receipt = WeightReceipt.model_validate_json(response.content)
     assert (receipt.attempt, receipt.version) == (1, 3)
     assert 0 < receipt.pause_seconds < 30
-    tokens, found, _ = _sample(agent)
-    assert found == pytest.approx(_expected(updated, tokens, 1.0), abs=TOLERANCE)
-    assert found != pytest.approx(_expected(agent.base, tokens, 1.0), abs=0.1)
+    answer = _answer(agent)
+    assert answer.log_probabilities == pytest.approx(_expected(updated, answer.token_ids, 1.0), abs=TOLERANCE)
+    assert answer.log_probabilities != pytest.approx(_expected(agent.base, answer.token_ids, 1.0), abs=0.1)
+    assert set(answer.versions) == {3}
 
 
 def test_running_requests_go_on_over_an_update(agent: RunningAgent, orchestrator: FakeOrchestrator) -> None:
-    """Requests under way when weights change are neither lost nor cut short."""
+    """Neither lost nor cut short; each token says whose it is, and has that model's log-probability for all before it.
+
+    So what was computed of the text by the old weights is computed again: the cache does not outlive them.
+    """
+    older = write_tiny_model(agent.folder / "older", tied=agent.tied, seed=6)
     newer = write_tiny_model(agent.folder / "newer", tied=agent.tied, seed=2)
-    results: list[tuple[list[int], list[float], str]] = []
-    threads = [threading.Thread(target=lambda: results.append(_sample(agent))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    response = _give(agent, _order(orchestrator, newer, attempt=1, version=4))
-    for thread in threads:
-        thread.join(timeout=60)
+    assert _give(agent, _order(orchestrator, older, attempt=1, version=4)).status_code == 200
+    with ThreadPoolExecutor(4) as pool:
+        under_way = [pool.submit(_answer, agent, max_tokens=220, seed=seed) for seed in range(4)]
+        deadline = time.monotonic() + 30
+        while _running(agent) < 1:
+            assert time.monotonic() < deadline
+        response = _give(agent, _order(orchestrator, newer, attempt=1, version=5))
+        answers = [one.result(timeout=120) for one in under_way]
     assert response.status_code == 200, response.text
-    assert len(results) == 4
-    assert all(finish in ("length", "stop") and tokens for tokens, _, finish in results)
+    for answer in answers:
+        expected = {4: _expected(older, answer.token_ids, 1.0), 5: _expected(newer, answer.token_ids, 1.0)}
+        of_its_version = [expected[version][place] for place, version in enumerate(answer.versions)]
+        assert answer.log_probabilities == pytest.approx(of_its_version, abs=TOLERANCE)
+        assert list(answer.versions) == sorted(answer.versions)
+    assert any(set(answer.versions) == {4, 5} for answer in answers)
 
 
 def test_an_order_of_an_older_attempt_is_refused(agent: RunningAgent, orchestrator: FakeOrchestrator) -> None:
@@ -236,14 +257,14 @@ def test_files_that_do_not_match_their_checksum_are_not_loaded(
 ) -> None:
     """A file that arrives damaged is refused before the pause; the old weights go on sampling."""
     model = write_tiny_model(agent.folder / "damaged", tied=agent.tied, seed=4)
-    before, _, _ = _sample(agent, temperature=0.01)
+    before = _answer(agent, temperature=0.01).token_ids
     order = _order(orchestrator, model, attempt=2, version=50)
     wrong = order.model_copy(update={"files": tuple(f.model_copy(update={"sha256": "0" * 64}) for f in order.files)})
     response = _give(agent, wrong)
     assert response.status_code == 503
     assert "checksum" in response.json()["error"]
     assert _status(f"{agent.agent}/readyz") == 200
-    assert _sample(agent, temperature=0.01)[0] == before
+    assert _answer(agent, temperature=0.01).token_ids == before
 
 
 def test_a_failed_load_makes_the_server_unready_until_a_sound_one(
@@ -261,5 +282,5 @@ def test_a_failed_load_makes_the_server_unready_until_a_sound_one(
     response = _give(agent, _order(orchestrator, sound, attempt=3, version=2))
     assert response.status_code == 200, response.text
     assert _status(f"{agent.agent}/readyz") == 200
-    tokens, found, _ = _sample(agent)
-    assert found == pytest.approx(_expected(sound, tokens, 1.0), abs=TOLERANCE)
+    answer = _answer(agent)
+    assert answer.log_probabilities == pytest.approx(_expected(sound, answer.token_ids, 1.0), abs=TOLERANCE)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import httpx
+import pyarrow.parquet as pq
 import pytest
 
 from deepcoder_api.artifacts import RunPaths
@@ -23,8 +25,8 @@ from deepcoder_data.head import claim_head, read_head
 from deepcoder_data.store import AccessDeniedError, ObjectStore
 from deepcoder_trainer.batch import read_batch
 from deepcoder_trainer.orchestrator.checkpoints import Checkpoints
-from deepcoder_trainer.orchestrator.cursor import Draw
-from deepcoder_trainer.orchestrator.failures import RanksFailed, RunChanged, Stopped, StorageRefused, TakenOver
+from deepcoder_trainer.orchestrator.cursor import Cursor, Draw
+from deepcoder_trainer.orchestrator.failures import Harmful, RanksFailed, RunChanged, Stopped, StorageRefused, TakenOver
 from deepcoder_trainer.orchestrator.journal import Journal
 from deepcoder_trainer.orchestrator.metrics import RunMetrics
 from deepcoder_trainer.orchestrator.progress import RunProgress
@@ -50,21 +52,34 @@ async def undisturbed(step: int) -> None:
 
 @dataclass
 class Answers:
-    """A sampler that answers at once, two samples a draw; `interrupt` is awaited before each step's."""
+    """A sampler that answers at once, two samples a draw; `interrupt` is awaited before the first draw of each step."""
 
     attempt: int
     interrupt: Interrupt
-    asked: list[tuple[list[Draw], int]] = field(default_factory=list)
+    prompts_per_step: int
+    drawn: list[tuple[Draw, int]] = field(default_factory=list)
+    held: dict[int, asyncio.Event] = field(default_factory=dict)
+    """Draws, by their place in the order of asking, whose answers take until the event is set."""
 
-    async def sample(self, draws: Sequence[Draw], max_tokens: int) -> list[Sample]:
-        await self.interrupt(len(self.asked) + 1)
-        self.asked.append((list(draws), max_tokens))
+    @property
+    def asked(self) -> list[tuple[list[Draw], int]]:
+        """The draws by steps, with each step's limit."""
+        size = self.prompts_per_step
+        cut = [self.drawn[start : start + size] for start in range(0, len(self.drawn), size)]
+        return [([draw for draw, _ in part], part[0][1]) for part in cut]
+
+    async def group(self, draw: Draw, max_tokens: int) -> list[Sample]:
+        place = len(self.drawn)
+        self.drawn.append((draw, max_tokens))
+        if place % self.prompts_per_step == 0:
+            await self.interrupt(place // self.prompts_per_step + 1)
+        if place in self.held:
+            await self.held[place].wait()
         return [
             sample(
-                problem_id=draw.problem_id, epoch=draw.epoch, group=group, reward=float(number), versions=(0,) * 3,
-                advantage=number - 0.5, answer=f"of attempt {self.attempt}",
+                problem_id=draw.problem_id, epoch=draw.epoch, group=0, reward=float(number), versions=(0,) * 3,
+                answer=f"of attempt {self.attempt}",
             )
-            for group, draw in enumerate(draws)
             for number in range(2)
         ]  # fmt: skip
 
@@ -79,6 +94,7 @@ class Ranks:
     done: list[Command] = field(default_factory=list)
     trained: list[tuple[int, int]] = field(default_factory=list)
     on_train: Callable[[int], None] = lambda step: None
+    sampler_kl: float = 0.0
 
     async def follow(self) -> None:
         index = 0
@@ -100,7 +116,7 @@ class Ranks:
                 case Load():
                     pass
             self.done.append(command)
-            self.channel.finished(index, CommandResult(metrics={"loss": 0.5}))
+            self.channel.finished(index, CommandResult(metrics={"loss": 0.5, "sampler_kl": self.sampler_kl}))
             index += 1
 
 
@@ -145,7 +161,8 @@ class World:
             store=store or self.store, paths=self.paths, journal=journal, ranks=channel, attempt=number,
             folder=work / "checkpoints", keep_last=self.run.spec.checkpoint.keep_last, committed=progress.committed,
         )  # fmt: skip
-        answers, ranks = Answers(number, interrupt), Ranks(channel, work / "batches", fail_at)
+        answers = Answers(number, interrupt, self.run.algorithm.prompts_per_step)
+        ranks = Ranks(channel, work / "batches", fail_at)
         async with httpx.AsyncClient() as client:
             weights = WeightPublisher(
                 attempt=number, folder=work / "weights", ranks=channel,
@@ -175,6 +192,11 @@ class World:
             for entry in self.store.list(f"{self.paths.root}/{folder}")
         }
         return sorted({int(name[5:11]) for name in names})
+
+
+def samples_of(world: World, step: int) -> list[dict[str, Any]]:
+    """The rows of samples/ for a step."""
+    return pq.read_table(io.BytesIO(world.store.get_bytes(world.paths.samples(step)))).to_pylist()
 
 
 @pytest.fixture
@@ -324,6 +346,18 @@ async def test_a_stop_during_training_lets_the_step_end_and_begins_no_other(worl
     assert len(attempt.answers.asked) == 2
 
 
+async def test_a_run_whose_servers_sample_by_other_weights_ends_with_what_was_good(world: World) -> None:
+    """Sampler and trainer far apart for three steps: it ends for good, before such weights are kept."""
+    async with world.attempt(1) as attempt:
+        attempt.ranks.on_train = lambda step: setattr(attempt.ranks, "sampler_kl", 0.9)
+        with pytest.raises(Harmful, match=r"step 3: SamplerApart: .* 0.9 nats a token apart"):
+            await attempt.loop.execute()
+        await attempt.loop.checkpoints.behind.settle()
+    assert [step for step, _ in attempt.ranks.trained] == [1, 2, 3]
+    assert world.head_step() == 2
+    assert attempt.loop.progress.view(1).warnings[0].startswith("SamplerApart")
+
+
 async def test_a_run_that_is_done_is_not_trained_again(world: World) -> None:
     """An attempt that finds the last step committed says where the model is, and issues nothing."""
     async with world.attempt(1) as attempt:
@@ -345,3 +379,29 @@ async def test_another_dataset_is_no_reason_to_go_on(world: World) -> None:
     async with world.attempt(2, dataset="s3://elsewhere/datasets/xyz") as second:
         with pytest.raises(RunChanged, match="datasets/abc"):
             await second.loop.execute()
+
+
+async def test_an_asynchronous_run_that_is_killed_trains_every_prompt_once(s3: S3Server, bucket: str, tmp_path: Path):
+    """Staleness 1: step 1 goes on without a long answer, which step 2 waits for; attempt 2 samples what was ahead."""
+    storage = {"uri": f"s3://{bucket}/prefix", "endpoint": s3.endpoint}
+    world = World(s3.store(), resolved_run(storage=storage, algorithm={"maxStaleness": 1}), tmp_path)
+    long = asyncio.Event()
+    async with world.attempt(1, fail_at=4) as first:
+        first.answers.held[0] = long
+        first.ranks.on_train = lambda step: long.set() if step == 1 else None
+        with pytest.raises(RanksFailed):
+            await first.loop.execute()
+        await first.loop.checkpoints.behind.settle()
+    async with world.attempt(2) as second:
+        await second.loop.execute()
+    assert second.ranks.trained[0][0] in (3, 4)
+    batches = {step: samples_of(world, step) for step in range(1, 6)}
+    drawn = {step: {(row["problem"], row["epoch"]) for row in rows} for step, rows in batches.items()}
+    earliest = Cursor(PROBLEMS, 0).draw(0)
+    assert (earliest.problem_id, earliest.epoch) in drawn[2]
+    assert [len(draws) for draws in drawn.values()] == [4] * 5
+    expected = {(draw.problem_id, draw.epoch) for draw in map(Cursor(PROBLEMS, 0).draw, range(20))}
+    assert set.union(*drawn.values()) == expected
+    # The limits are those of the stages that the draws were drawn for.
+    limits = {Cursor(PROBLEMS, 0).number(draw): limit for draw, limit in first.answers.drawn}
+    assert all(limit == (12 if number < 12 else 24) for number, limit in limits.items())

@@ -62,6 +62,7 @@ OVERRIDES: list[tuple[dict[str, Any], str, Any]] = [
     ({"lossAggregation": "sequence-mean"}, "loss_aggregation", "sequence-mean"),
     ({"importanceCorrection": {"kind": "none"}}, "importance_correction", "none"),
     ({"importanceCorrection": {"cap": 5}}, "importance_cap", 5.0),
+    ({"maxStaleness": 2}, "max_staleness", 2),
     ({"sampling": {"temperature": 1}}, "temperature", 1.0),
     ({"sampling": {"seed": 7}}, "seed", 7),
 ]

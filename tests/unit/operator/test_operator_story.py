@@ -41,6 +41,18 @@ def test_a_gate_that_is_passed_is_told_with_its_message() -> None:
     assert story(passed, passed) == []
 
 
+def test_what_a_guard_finds_is_a_warning_once() -> None:
+    """While its numbers move nothing more is told; another finding is."""
+    sound = _status("Training", _condition("Healthy", "True", "NoWarnings"))
+    found = _status("Training", _condition("Healthy", "False", "NoSignal", "NoSignal: 10 steps"))
+    later = _status("Training", _condition("Healthy", "False", "NoSignal", "NoSignal: 11 steps"))
+    other = _status("Training", _condition("Healthy", "False", "AnswersRepeat", "AnswersRepeat: 30%"))
+    assert story(sound, found) == [Told("Warning", "NoSignal", "NoSignal: 10 steps")]
+    assert story(found, later) == []
+    assert story(later, other) == [Told("Warning", "AnswersRepeat", "AnswersRepeat: 30%")]
+    assert story(other, sound) == []
+
+
 def test_what_stands_in_the_way_is_a_warning_once() -> None:
     """A wait is told when its reason comes up, and not again while it lasts."""
     waits = _status("Pending", _condition("Ready", "False", "NameConflict", "somebody else's"))

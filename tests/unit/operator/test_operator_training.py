@@ -46,6 +46,18 @@ def test_progress_is_shown(state: str) -> None:
     assert checkpoint.time == "2026-03-01T11:59:00Z"
 
 
+def test_what_the_guards_find_is_a_condition_until_it_is_gone() -> None:
+    """Healthy is False for the gravest one's reason, with all that was found."""
+    world = run_world("training")
+    world.run_facts = replace(world.run_facts, progress=progress(warnings=("NoSignal: none", "AnswersRepeat: 30%")))
+    plan = world.look()
+    assert conditions_of(plan)["Healthy"] == ("False", "NoSignal")
+    assert "NoSignal: none; AnswersRepeat: 30%" in [item.message for item in plan.status.conditions]
+    assert plan.status.phase == "Training"
+    world.run_facts = replace(world.run_facts, progress=progress())
+    assert conditions_of(world.look())["Healthy"] == ("True", "NoWarnings")
+
+
 def test_a_stage_change_shows() -> None:
     """The stage under way is the orchestrator's word."""
     world = run_world("training")

@@ -25,7 +25,6 @@ LOADING = [
     "/start_weight_update",
     "/update_weights",
     "/finish_weight_update",
-    "/reset_prefix_cache",
     "/resume",
 ]
 
@@ -74,10 +73,13 @@ class Vllm:
 
     def __init__(self, broken: str = "", silent: str = "") -> None:
         self.calls: list[tuple[str, object]] = []
+        self.pauses: list[dict[str, str]] = []
         self._broken, self._silent = broken, silent
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.calls.append((request.url.path, json.loads(request.content) if request.content else None))
+        if request.url.path == "/pause":
+            self.pauses.append(dict(request.url.params))
         if request.url.path == self._silent:
             raise httpx.ReadError("connection reset")
         return httpx.Response(500 if request.url.path == self._broken else 200, text="cannot")
@@ -90,11 +92,11 @@ class Vllm:
 
 @pytest.mark.parametrize("clear_cache", [True, False])
 async def test_a_load_lies_between_a_pause_and_a_resume(clear_cache: bool) -> None:
-    """The folder and the version are told; the prefix cache of the old weights is dropped unless it is to stay."""
+    """The folder and the version are told; what was computed by the old weights is dropped unless it is to stay."""
     vllm = Vllm()
     await vllm.load(clear_cache=clear_cache)
-    expected = [path for path in LOADING if clear_cache or path != "/reset_prefix_cache"]
-    assert [path for path, _ in vllm.calls] == expected
+    assert [path for path, _ in vllm.calls] == LOADING
+    assert vllm.pauses == [{"mode": "keep", "clear_cache": "true" if clear_cache else "false"}]
     bodies = dict(vllm.calls)
     assert bodies["/update_weights"] == {"update_info": {"directory": "/shm/version-1-3"}}
     assert bodies["/finish_weight_update"] == {"weight_version": "3"}

@@ -2,42 +2,41 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepcoder_trainer.orchestrator.cursor import Cursor, CursorPosition, epoch_order, sample_seed
+from deepcoder_trainer.orchestrator.cursor import Cursor, CursorPosition, Draw, epoch_order, sample_seed
 
 IDS = [f"problem-{number}" for number in range(10)]
 problem_ids = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=30, unique=True)
 
 
-@given(ids=problem_ids, seed=st.integers(0, 2**31 - 1), counts=st.lists(st.integers(1, 40), min_size=1, max_size=8))
-def test_nothing_is_dropped_or_doubled_whatever_is_taken_and_wherever_it_is_resumed(
-    ids: list[str], seed: int, counts: list[int]
+@given(ids=problem_ids, seed=st.integers(0, 2**31 - 1), epochs=st.integers(1, 5))
+def test_every_problem_is_drawn_once_an_epoch_and_every_draw_has_its_number(
+    ids: list[str], seed: int, epochs: int
 ) -> None:
-    """Takes of any size, each after a resume from the saved position, draw every problem once in each epoch."""
-    position, drawn = None, []
-    for count in counts:
-        cursor = Cursor(ids, seed, position)
-        drawn += cursor.take(count)
-        position = CursorPosition.model_validate_json(cursor.position.model_dump_json())
-    assert drawn == Cursor(ids, seed).take(sum(counts))
-    by_epoch = Counter(draw.epoch for draw in drawn)
+    """Numbers, draws and positions are three names of the same thing, whatever the order of asking."""
+    numbers = range(epochs * len(ids))
+    asked_backwards = [Cursor(ids, seed).draw(number) for number in reversed(numbers)]
+    drawn = [Cursor(ids, seed).draw(number) for number in numbers]
+    assert drawn == asked_backwards[::-1]
     assert len(set(drawn)) == len(drawn)
-    assert list(by_epoch) == list(range(len(by_epoch)))
-    assert all(count == len(ids) for epoch, count in by_epoch.items() if epoch < max(by_epoch))
+    assert [draw.epoch for draw in drawn] == [epoch for epoch in range(epochs) for _ in ids]
+    cursor = Cursor(ids, seed)
+    assert [cursor.number(draw) for draw in drawn] == list(numbers)
+    saved = [CursorPosition.model_validate_json(cursor.position(n).model_dump_json()) for n in numbers]
+    assert [cursor.number_at(position) for position in saved] == list(numbers)
 
 
-def test_a_take_may_cross_into_the_next_epoch() -> None:
-    """The rest of one epoch and the start of the next are taken together; each draw names its epoch."""
+def test_each_epoch_has_an_order_of_its_own() -> None:
+    """Draw 10 of 10 problems is the first of the next epoch."""
     cursor = Cursor(IDS, seed=1)
-    cursor.take(8)
-    crossing = cursor.take(5)
-    assert [draw.epoch for draw in crossing] == [0, 0, 1, 1, 1]
-    assert cursor.position == CursorPosition(epoch=1, taken=3)
+    assert [cursor.draw(number).epoch for number in (0, 9, 10, 25)] == [0, 0, 1, 2]
+    assert cursor.position(13) == CursorPosition(epoch=1, taken=3)
+    assert [cursor.draw(n).problem_id for n in range(10)] != [cursor.draw(n).problem_id for n in range(10, 20)]
+    with pytest.raises(KeyError, match="stranger"):
+        cursor.number(Draw("stranger", 0))
 
 
 def test_the_order_is_a_function_of_seed_and_epoch_alone() -> None:
@@ -69,4 +68,4 @@ def test_a_cursor_that_could_not_count_is_refused(
 ) -> None:  # fmt: skip
     """No problem, a problem twice, a position outside the epoch: each is refused with the value."""
     with pytest.raises(ValueError, match=said):
-        Cursor(ids, 0, position)
+        Cursor(ids, 0).number_at(position or CursorPosition())

@@ -31,8 +31,9 @@ QUESTION = Question("a/0/0", (5, 6), max_tokens=4, temperature=0.6, seed=77)
 CHOICE: dict[str, Any] = {
     "text": "ab",
     "token_ids": [7, 8, 2],
-    "logprobs": {"token_logprobs": [-0.5, -1.0, 0]},
+    "logprobs": {"content": [{"logprob": -0.5}, {"logprob": -1.0}, {"logprob": 0}]},
     "finish_reason": "stop",
+    "weight_versions": [{"version": "3", "start": 0, "end": 2}, {"version": "4", "start": 2, "end": 3}],
 }
 SOUND = {"choices": [CHOICE]}
 Reply = Callable[[], Awaitable[tuple[int, dict[str, Any]] | None]]
@@ -40,7 +41,7 @@ Reply = Callable[[], Awaitable[tuple[int, dict[str, Any]] | None]]
 
 @dataclass
 class StandIn:
-    """An HTTP server whose completions route does what `reply` says; None breaks the connection off."""
+    """An HTTP server whose token route does what `reply` says; None breaks the connection off."""
 
     reply: Reply
     url: str = ""
@@ -50,7 +51,7 @@ class StandIn:
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-            assert head.startswith("post /v1/completions")
+            assert head.startswith("post /inference/v1/generate")
             length = int(head.partition("content-length: ")[2].split("\r\n")[0])
             self.bodies.append(json.loads(await reader.readexactly(length)))
             self.asked.set()
@@ -109,17 +110,13 @@ async def test_a_sample_is_asked_by_token_ids_with_its_own_seed(
     async with serving(sound) as vllm:
         server = register(registry, "a", vllm.url)
         answer = await ask(Generator(registry, client))
-        assert answer == Answer("ab", (7, 8, 2), (-0.5, -1.0, 0.0), "stop", version=3)
+        assert answer == Answer("ab", (7, 8, 2), (-0.5, -1.0, 0.0), (3, 3, 4), "stop")
         assert vllm.bodies == [
             {
                 "model": "policy",
-                "prompt": [5, 6],
-                "max_tokens": 4,
-                "temperature": 0.6,
-                "seed": 77,
-                "n": 1,
-                "logprobs": 0,
-                "return_token_ids": True,
+                "token_ids": [5, 6],
+                "output_mode": "text",
+                "sampling_params": {"max_tokens": 4, "temperature": 0.6, "seed": 77, "logprobs": 0},
             }
         ]
         assert server.in_flight == 0
@@ -206,19 +203,33 @@ async def test_without_any_server_the_wait_is_bounded_and_says_what_there_is(
         await ask(Generator(registry, client, rollout_seconds=0.05))
 
 
+def log_probabilities(*values: float | None) -> dict[str, Any]:
+    return {"content": [{"logprob": value} for value in values]}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"token_ids": None}, "0 token ids"),
         ({"token_ids": [7, 8]}, "2 token ids with 3"),
-        ({"token_ids": [1] * 5, "logprobs": {"token_logprobs": [-1.0] * 5}}, "at most 4"),
-        ({"logprobs": {"token_logprobs": [-1.0, None, -1.0]}}, "no finite number"),
-        ({"logprobs": {"token_logprobs": [-1.0, float("-inf"), -1.0]}}, "no finite number"),
+        ({"token_ids": [1] * 5, "logprobs": log_probabilities(*[-1.0] * 5)}, "at most 4"),
+        ({"logprobs": log_probabilities(-1.0, None, -1.0)}, "no finite number"),
+        ({"logprobs": log_probabilities(-1.0, float("-inf"), -1.0)}, "no finite number"),
         ({"logprobs": None}, "lacks"),
         ({"finish_reason": None}, "finish reason None"),
+        ({"weight_versions": None}, "weight versions"),
+        ({"weight_versions": [{"version": "3", "start": 0, "end": 2}]}, "cover 2 of 3"),
+        ({"weight_versions": [{"version": "3", "start": 1, "end": 4}]}, "at token 1 after 0"),
+        ({"weight_versions": [{"version": "new", "start": 0, "end": 3}]}, "new"),
     ],
 )
 def test_a_reply_that_is_no_whole_sample_is_not_one(change: dict[str, Any], said: str) -> None:
     """Lengths that disagree, values that are missing or infinite, too many tokens: never trained on."""
     with pytest.raises(UnsoundAnswerError, match=said):
-        parse_answer({"choices": [{**CHOICE, **change}]}, QUESTION, version=3)
+        parse_answer({"choices": [{**CHOICE, **change}]}, QUESTION)
+
+
+def test_a_server_that_was_never_given_weights_samples_by_the_base_model() -> None:
+    """vLLM's own name for weights that nobody named is version 0."""
+    spans = [{"version": "default", "start": 0, "end": 2}, {"version": "1", "start": 2, "end": 3}]
+    assert parse_answer({"choices": [{**CHOICE, "weight_versions": spans}]}, QUESTION).versions == (0, 0, 1)

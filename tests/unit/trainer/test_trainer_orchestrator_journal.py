@@ -25,9 +25,9 @@ def test_a_batch_comes_back_as_it_was_written() -> None:
 
 
 def test_the_columns_are_those_that_the_storage_layout_names() -> None:
-    """Columns of samples first, then group, advantage and epoch."""
+    """Columns of samples first, then group and advantage."""
     names = pq.read_schema(io.BytesIO(to_parquet([sample()]))).names
-    assert tuple(names) == (*SAMPLE_COLUMNS, "group", "advantage", "epoch")
+    assert tuple(names) == (*SAMPLE_COLUMNS, "group", "advantage")
 
 
 def test_something_else_in_its_place_is_refused() -> None:

@@ -29,7 +29,7 @@ from deepcoder_trainer.orchestrator.generation import Answer, Generator, Place, 
 from deepcoder_trainer.orchestrator.grading import Graded, Grader
 from deepcoder_trainer.orchestrator.metrics import RunMetrics
 from deepcoder_trainer.orchestrator.prompts import Prompt, PromptRenderer
-from deepcoder_trainer.orchestrator.sampling import Sampler
+from deepcoder_trainer.orchestrator.sampling import Sampler, batch_of
 from tests.tiny_models import write_tokenizer
 
 ALGORITHM = GRPO_PLUS.model_copy(update={"samples_per_prompt": 3, "seed": 5, "temperature": 0.6})
@@ -58,7 +58,7 @@ class Answers(Generator):
         await asyncio.sleep(0)
         if self._failing is not None and question.id.endswith("/1"):
             raise self._failing
-        return Answer(f"answer {question.id}", (7, 2), (-0.5, -0.25), "stop", version=4)
+        return Answer(f"answer {question.id}", (7, 2), (-0.5, -0.25), (3, 4), "stop")
 
 
 class Grades(Grader):
@@ -83,10 +83,11 @@ def sampler(generator: Generator, grader: Grader) -> Sampler:
     )  # fmt: skip
 
 
-async def test_groups_come_back_in_the_order_drawn_with_seeds_grades_and_advantages() -> None:
+async def test_a_batch_has_its_groups_in_order_with_seeds_grades_and_advantages() -> None:
     """Three samples a problem, each with its own seed and grade; 1 0 0 gives (2/3)/std and (-1/3)/std twice."""
     answers, grades = Answers(), Grades()
-    samples = await sampler(answers, grades).sample([Draw("a", 2), Draw("b", 0)], max_tokens=64)
+    one = sampler(answers, grades)
+    samples = batch_of(await asyncio.gather(one.group(Draw("a", 2), 64), one.group(Draw("b", 0), 64)))
     assert [(one.problem_id, one.group, one.epoch) for one in samples] == [("a", 0, 2)] * 3 + [("b", 1, 0)] * 3
     asked = {question.id: question for question in answers.questions}
     assert asked["a/2/1"] == Question("a/2/1", (1, 2), 64, 0.6, sample_seed(5, "a", 2, 1))
@@ -98,14 +99,14 @@ async def test_groups_come_back_in_the_order_drawn_with_seeds_grades_and_advanta
     assert [one.advantage for one in samples[:3]] == pytest.approx([2 / 3 / std, -1 / 3 / std, -1 / 3 / std], rel=1e-5)
     first = samples[0]
     assert (first.prompt, first.answer, first.prompt_ids) == ("<Solve a.>", "answer a/2/0", (1, 2))
-    assert (first.answer_ids, first.log_probabilities, first.versions) == ((7, 2), (-0.5, -0.25), (4, 4))
+    assert (first.answer_ids, first.log_probabilities, first.versions) == ((7, 2), (-0.5, -0.25), (3, 4))
     assert (first.verdict, first.test_verdicts, first.finish_reason) == (Verdict.ACCEPTED, (Verdict.ACCEPTED,), "stop")
 
 
-async def test_a_sample_that_cannot_be_had_fails_the_step_as_itself() -> None:
+async def test_a_sample_that_cannot_be_had_fails_its_group_as_itself() -> None:
     """No sample is left out: the failure is not a group of them."""
     with pytest.raises(GenerationFailed, match="no server"):
-        await sampler(Answers(GenerationFailed("no server")), Grades()).sample([Draw("a", 0), Draw("b", 0)], 64)
+        await sampler(Answers(GenerationFailed("no server")), Grades()).group(Draw("a", 0), 64)
 
 
 def test_the_failure_that_explains_the_others_is_told() -> None:

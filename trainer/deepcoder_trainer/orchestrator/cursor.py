@@ -5,6 +5,7 @@ Orders and seeds come from SHA-256, so they are the same on every machine and fo
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from deepcoder_api.problems import Strict
+
+KEPT_EPOCHS = 4  # a batch may be of two, and what is sampled ahead of one more
 
 
 class CursorPosition(Strict):
@@ -31,38 +34,40 @@ class Draw:
 
 
 class Cursor:
-    """Draws every problem once an epoch, in an order of the epoch's own. A draw may cross into the next epoch."""
+    """All draws of a run, numbered from 0: every problem once an epoch, in an order of the epoch's own."""
 
-    def __init__(self, problem_ids: Sequence[str], seed: int, position: CursorPosition | None = None) -> None:
-        """Raises ValueError when there is no problem, an id comes twice, or the position is past the epoch's end."""
+    def __init__(self, problem_ids: Sequence[str], seed: int) -> None:
+        """Raises ValueError when there is no problem, or an id comes twice."""
         if not problem_ids:
             raise ValueError("the dataset has no problems; at least one is needed")
         if len(set(problem_ids)) != len(problem_ids):
             twice = next(one for one in problem_ids if list(problem_ids).count(one) > 1)
             raise ValueError(f"problem {twice!r} is in the dataset twice; ids must be unique")
         self._ids = tuple(problem_ids)
-        self._seed = seed
-        self._epoch, self._taken = (position.epoch, position.taken) if position else (0, 0)
-        if self._taken > len(self._ids):
-            raise ValueError(f"position {self._taken} is past the {len(self._ids)} problems of an epoch")
-        self._order = epoch_order(self._ids, seed, self._epoch)
+        self._order = functools.lru_cache(maxsize=KEPT_EPOCHS)(lambda epoch: epoch_order(self._ids, seed, epoch))
+        self._places = functools.lru_cache(maxsize=KEPT_EPOCHS)(
+            lambda epoch: {problem: place for place, problem in enumerate(self._order(epoch))}
+        )
 
-    @property
-    def position(self) -> CursorPosition:
-        """Where the next draw starts."""
-        return CursorPosition(epoch=self._epoch, taken=self._taken)
+    def draw(self, number: int) -> Draw:
+        """The draw of this number."""
+        epoch, place = divmod(number, len(self._ids))
+        return Draw(self._order(epoch)[place], epoch)
 
-    def take(self, count: int) -> list[Draw]:
-        """The next `count` problems, in order; the position moves past them."""
-        drawn: list[Draw] = []
-        while len(drawn) < count:
-            if self._taken == len(self._ids):
-                self._epoch, self._taken = self._epoch + 1, 0
-                self._order = epoch_order(self._ids, self._seed, self._epoch)
-            part = self._order[self._taken : self._taken + count - len(drawn)]
-            drawn += [Draw(problem, self._epoch) for problem in part]
-            self._taken += len(part)
-        return drawn
+    def number(self, draw: Draw) -> int:
+        """The number of this draw. Raises KeyError for a problem that is not in the dataset."""
+        return draw.epoch * len(self._ids) + self._places(draw.epoch)[draw.problem_id]
+
+    def position(self, number: int) -> CursorPosition:
+        """Where the draw of this number stands."""
+        epoch, taken = divmod(number, len(self._ids))
+        return CursorPosition(epoch=epoch, taken=taken)
+
+    def number_at(self, position: CursorPosition) -> int:
+        """The number of the draw that stands there. Raises ValueError past the end of an epoch."""
+        if position.taken > len(self._ids):
+            raise ValueError(f"position {position.taken} is past the {len(self._ids)} problems of an epoch")
+        return position.epoch * len(self._ids) + position.taken
 
 
 def epoch_order(problem_ids: Sequence[str], seed: int, epoch: int) -> list[str]:

@@ -11,6 +11,7 @@ OrchestratorError
 └── Permanent
     ├── TakenOver          a newer attempt has claimed the run
     ├── RanksRefused       a rank says that every attempt would fail the same way
+    ├── Harmful            a guard says that going on would only do harm: the last checkpoint is the best there will be
     ├── RequestRefused     a server refuses the request as it stands
     ├── StorageRefused     the bucket refuses: key, permission, or what lies there is damaged
     └── RunChanged         what is stored does not fit the run as it is configured
@@ -72,6 +73,10 @@ class TakenOver(Permanent):
 
 class RanksRefused(Permanent):
     """A rank says that every attempt would fail the same way."""
+
+
+class Harmful(Permanent):
+    """A guard says that going on would only do harm. What was committed before stays."""
 
 
 class RequestRefused(Permanent):

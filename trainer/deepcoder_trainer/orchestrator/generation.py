@@ -1,11 +1,14 @@
-"""Answers from rollout servers by vLLM's completions route: token ids in and out, asked elsewhere when one is lost."""
+"""Answers from rollout servers by vLLM's token route: token ids in and out, asked elsewhere when one is lost.
+
+An answer goes on while its server takes new weights over; the server says which tokens which version sampled.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +26,7 @@ SLACK_SECONDS = 300.0
 ROLLOUT_SECONDS = 3600.0
 ATTEMPTS = 20
 REFUSED = frozenset({400, 404, 413, 422})
+UNNAMED_WEIGHTS = "default"
 log = structlog.get_logger("generation")
 
 
@@ -39,13 +43,13 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer: its tokens (the end token among them), their log-probabilities, and the policy version."""
+    """One answer: its tokens (the end token among them), with the log-probability and the policy version of each."""
 
     text: str
     token_ids: tuple[int, ...]
     log_probabilities: tuple[float, ...]
+    versions: tuple[int, ...]
     finish_reason: FinishReason
-    version: int
 
 
 class UnsoundAnswerError(Exception):
@@ -112,14 +116,13 @@ class Generator:
             ) from None
 
     async def _ask(self, question: Question, server: Server) -> Answer:
-        version = self._registry.wanted.version
         request = asyncio.create_task(self._post(question, server))
         lost = asyncio.create_task(server.lost.wait())
         deadline = self._slack_seconds + question.max_tokens / SLOWEST_TOKENS_PER_SECOND
         try:
             await asyncio.wait({request, lost}, timeout=deadline, return_when="FIRST_COMPLETED")
             if request.done():
-                return parse_answer(request.result(), question, version)
+                return parse_answer(request.result(), question)
             raise ServerLostError("it stopped heartbeating" if lost.done() else f"no answer within {deadline:.0f} s")
         finally:
             request.cancel()
@@ -129,16 +132,17 @@ class Generator:
     async def _post(self, question: Question, server: Server) -> dict[str, Any]:
         body = {
             "model": POLICY_NAME,
-            "prompt": list(question.prompt_ids),
-            "max_tokens": question.max_tokens,
-            "temperature": question.temperature,
-            "seed": question.seed,
-            "n": 1,
-            "logprobs": 0,
-            "return_token_ids": True,
+            "token_ids": list(question.prompt_ids),
+            "output_mode": "text",
+            "sampling_params": {
+                "max_tokens": question.max_tokens,
+                "temperature": question.temperature,
+                "seed": question.seed,
+                "logprobs": 0,
+            },
         }
         try:
-            response = await self._client.post(f"{server.generate_url}/v1/completions", json=body, timeout=None)
+            response = await self._client.post(f"{server.generate_url}/inference/v1/generate", json=body, timeout=None)
         except httpx.HTTPError as error:
             raise ServerLostError(repr(error)) from error
         if response.status_code in REFUSED:
@@ -159,22 +163,41 @@ class Place:
     reserved: int
 
 
-def parse_answer(body: dict[str, Any], question: Question, version: int) -> Answer:
-    """The answer in a completions reply. Raises UnsoundAnswerError unless it is one whole sample with all its parts."""
+def parse_answer(body: dict[str, Any], question: Question) -> Answer:
+    """The answer in a reply of the token route. Raises UnsoundAnswerError unless it is one whole sample."""
     try:
         choice = body["choices"][0]
         token_ids, text, finish_reason = choice["token_ids"], choice["text"], choice["finish_reason"]
-        log_probabilities = choice["logprobs"]["token_logprobs"]
+        log_probabilities = [token["logprob"] for token in choice["logprobs"]["content"]]
+        spans = choice["weight_versions"]
     except (KeyError, IndexError, TypeError) as error:
         raise UnsoundAnswerError(f"the reply lacks {error!r}") from error
     if finish_reason not in ("stop", "length"):
         raise UnsoundAnswerError(f"finish reason {finish_reason!r}")
-    if not token_ids or len(token_ids) != len(log_probabilities or ()):
-        raise UnsoundAnswerError(
-            f"{len(token_ids or ())} token ids with {len(log_probabilities or ())} log-probabilities"
-        )  # fmt: skip
+    if not token_ids or len(token_ids) != len(log_probabilities):
+        raise UnsoundAnswerError(f"{len(token_ids or ())} token ids with {len(log_probabilities)} log-probabilities")
     if len(token_ids) > question.max_tokens:
         raise UnsoundAnswerError(f"{len(token_ids)} tokens where at most {question.max_tokens} were asked")
     if not all(isinstance(value, float | int) and math.isfinite(value) for value in log_probabilities):
         raise UnsoundAnswerError("a log-probability is no finite number")
-    return Answer(text, tuple(token_ids), tuple(map(float, log_probabilities)), finish_reason, version)
+    versions = token_versions(spans, len(token_ids))
+    return Answer(text, tuple(token_ids), tuple(map(float, log_probabilities)), versions, finish_reason)
+
+
+def token_versions(spans: Sequence[Mapping[str, Any]], tokens: int) -> tuple[int, ...]:
+    """The version of each token, from vLLM's spans [start, end). Raises UnsoundAnswerError unless they cover all.
+
+    A server that has not been given weights yet says UNNAMED_WEIGHTS: it holds the base model.
+    """
+    versions: list[int] = []
+    try:
+        for span in spans:
+            if span["start"] != len(versions):
+                raise ValueError(f"one begins at token {span['start']} after {len(versions)} tokens")
+            version = 0 if span["version"] == UNNAMED_WEIGHTS else int(span["version"])
+            versions += [version] * (span["end"] - span["start"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnsoundAnswerError(f"its spans of weight versions: {error!r}") from error
+    if len(versions) != tokens:
+        raise UnsoundAnswerError(f"its spans of weight versions cover {len(versions)} of {tokens} tokens")
+    return tuple(versions)

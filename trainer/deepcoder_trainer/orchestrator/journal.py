@@ -33,9 +33,9 @@ JOURNAL_SCHEMA = pa.schema(
         ("verdict", pa.string()),
         ("test_verdicts", pa.list_(pa.string())),
         ("reward", pa.float64()),
+        ("epoch", pa.int32()),
         ("group", pa.int32()),
         ("advantage", pa.float64()),
-        ("epoch", pa.int32()),
     ]
 )
 _NAME = re.compile(r"/journal/step-(\d+)\.parquet$")

@@ -13,6 +13,7 @@ from deepcoder_trainer.algorithm.advantages import equal_groups
 from deepcoder_trainer.orchestrator.checkpoints import Committed
 from deepcoder_trainer.samples import Sample
 
+STALENESS_BUCKETS = [0, 1, 2, 4, 8, 16, 32, 64]
 TOKEN_BUCKETS = [2**power for power in range(4, 18)]
 # Name in a rank's results, our name, what it is.
 TRAINING = (
@@ -56,6 +57,7 @@ class RunMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._warned: set[str] = set()
         self.step = self._gauge("step", "Steps done")
         self.policy_version = self._gauge("policy_version", "Version of the weights")
         self.reward = self._gauge("reward_ratio", "Mean reward of the last step")
@@ -71,13 +73,25 @@ class RunMetrics:
         self.response_tokens = Histogram(
             "deepcoder_response_tokens", "Tokens of an answer", buckets=TOKEN_BUCKETS, registry=self.registry
         )
+        self.staleness = Histogram(
+            "deepcoder_staleness_versions",
+            "Versions that the trained weights were ahead of those of an answer's first token",
+            buckets=STALENESS_BUCKETS, registry=self.registry,
+        )  # fmt: skip
         self.part_seconds = self._gauge("step_part_seconds", "Seconds by part of the last step", "part")
         self.part_seconds_sum = self._counter("step_part_seconds_sum", "Seconds by part of all steps", "part")
         self.verdicts = self._counter("verdicts", "Graded answers by verdict", "verdict")
         self.groups_without_signal = self._counter("groups_without_signal", "Groups whose rewards were all equal")
+        self.warnings = self._gauge("guard_warning", "1 while a guard finds this wrong", "guard")
         self.weight_bytes = self._counter("weight_sync_bytes", "Bytes of weights that rollout servers took over")
         self.weight_seconds = self._counter("weight_sync_seconds", "Seconds of weight take-overs", "part")
         self.weight_failures = self._counter("weight_sync_failures", "Weight orders that a server did not carry out")
+
+    def warned(self, guards: Sequence[str]) -> None:
+        """What the guards find now; what they found before and do not any more is 0."""
+        for guard in {*self._warned, *guards}:
+            self.warnings.labels(guard).set(float(guard in guards))
+        self._warned.update(guards)
 
     def weights_received(self, receipt: WeightReceipt) -> None:
         """A server has taken weights over."""
@@ -103,6 +117,7 @@ class RunMetrics:
         self.groups_without_signal.inc(figures.groups_without_signal)
         for sample in samples:
             self.response_tokens.observe(len(sample.answer_ids))
+            self.staleness.observe(step - 1 - sample.staleness_version)
         for verdict, count in figures.verdicts.items():
             self.verdicts.labels(verdict).inc(count)
         for part, spent in seconds.items():

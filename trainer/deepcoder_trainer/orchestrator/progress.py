@@ -46,6 +46,7 @@ class RunProgress:
     checkpoint_uri: str | None = None
     checkpoint_step: int | None = None
     checkpoint_time: str | None = None
+    warnings: tuple[str, ...] = ()
 
     def step_done(self, step: int, figures: BatchFigures, seconds: dict[str, float]) -> None:
         """A step is over."""
@@ -88,5 +89,6 @@ class RunProgress:
             checkpoint_step=self.checkpoint_step,
             checkpoint_time=self.checkpoint_time,
             rollouts_ready=rollouts_ready,
+            warnings=self.warnings,
             message="waiting for a rollout server with the current weights" if state == "waiting_for_rollout" else "",
         )

@@ -20,7 +20,10 @@ class RunState(Strict):
     step: int = Field(ge=0)
     stage: str
     policy_version: int = Field(ge=0)
-    cursor: CursorPosition
+    cursor: CursorPosition = Field(description="Every draw before it is trained on.")
+    ahead: tuple[int, ...] = Field(
+        default=(), description="Numbers of the draws beyond the cursor that are trained on; the others are in flight."
+    )
     dataset: str = Field(description="URI of the dataset that the cursor counts in.")
     prompts: int = Field(ge=0, description="Prompts trained on so far.")
     answer_tokens: int = Field(ge=0, description="Answer tokens trained on so far.")
@@ -53,11 +56,7 @@ def check_state(state: RunState, plan: ResumePlan, dataset: str) -> None:
         raise RunChanged(f"{plan.checkpoint} was trained on {state.dataset}; this attempt was given {dataset}")
 
 
-def check_replay(step: int, draws: Sequence[Draw], samples: Sequence[Sample]) -> None:
-    """Raises RunChanged when a durable batch is not of the problems that the cursor draws for its step."""
+def drawn(samples: Sequence[Sample]) -> list[Draw]:
+    """The draws of a batch, in the order of its groups."""
     recorded = {sample.group: Draw(sample.problem_id, sample.epoch) for sample in samples}
-    if [recorded.get(group) for group in range(len(draws))] != list(draws) or len(recorded) != len(draws):
-        raise RunChanged(
-            f"the journal of step {step} holds {len(recorded)} groups that are not the {len(draws)} problems the "
-            "cursor draws; was algorithm.promptsPerStep, sampling.seed or the dataset changed?"
-        )
+    return [recorded[group] for group in sorted(recorded)]

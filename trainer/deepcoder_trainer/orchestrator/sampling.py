@@ -1,10 +1,10 @@
-"""The samples of a step: each answer goes to a sandbox as soon as it is there, while others are still generated."""
+"""The samples of a group: each answer goes to a sandbox as soon as it is there, while others are still generated."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from deepcoder_api.presets import Algorithm
 from deepcoder_api.problems import Problem
@@ -33,33 +33,26 @@ class Sampler:
         self._algorithm = algorithm
         self._metrics = metrics
 
-    async def sample(self, draws: Sequence[Draw], max_tokens: int) -> list[Sample]:
-        """All samples of a step with their advantages, group by group in the order of `draws`.
+    async def group(self, draw: Draw, max_tokens: int) -> list[Sample]:
+        """The samples of a draw, with neither group number nor advantage yet: those are a batch's (`batch_of`).
 
         Raises the failure that explains the others when one answer cannot be had or graded; no sample is left out.
         """
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                groups = [
-                    tasks.create_task(self._group(index, draw, max_tokens)) for index, draw in enumerate(draws)
-                ]  # fmt: skip
-        except BaseExceptionGroup as group:
-            raise first_failure(group) from group
-        return with_advantages([sample for group in groups for sample in group.result()])
-
-    async def _group(self, index: int, draw: Draw, max_tokens: int) -> list[Sample]:
         problem = self._problems[draw.problem_id]
         prompt = self._prompt_of(problem.prompt)
         count, grades = self._algorithm.samples_per_prompt, GroupGrades(self._grader, problem)
-        async with self._generator.place(count) as place, asyncio.TaskGroup() as tasks:
-            samples = [
-                tasks.create_task(self._sample(index, draw, grades, prompt, number, max_tokens, place))
-                for number in range(count)
-            ]
+        try:
+            async with self._generator.place(count) as place, asyncio.TaskGroup() as tasks:
+                samples = [
+                    tasks.create_task(self._sample(draw, grades, prompt, number, max_tokens, place))
+                    for number in range(count)
+                ]
+        except BaseExceptionGroup as group:
+            raise first_failure(group) from group
         return [sample.result() for sample in samples]
 
     async def _sample(
-        self, group: int, draw: Draw, grades: GroupGrades, prompt: Prompt, number: int, max_tokens: int, place: Place
+        self, draw: Draw, grades: GroupGrades, prompt: Prompt, number: int, max_tokens: int, place: Place
     ) -> Sample:
         identity = f"{draw.problem_id}/{draw.epoch}/{number}"
         seed = sample_seed(self._algorithm.seed, draw.problem_id, draw.epoch, number)
@@ -75,15 +68,22 @@ class Sampler:
             prompt_ids=prompt.ids,
             answer_ids=answer.token_ids,
             log_probabilities=answer.log_probabilities,
-            versions=(answer.version,) * len(answer.token_ids),
+            versions=answer.versions,
             finish_reason=answer.finish_reason,
             verdict=graded.verdict,
             test_verdicts=graded.test_verdicts,
             reward=graded.reward,
-            group=group,
+            group=0,
             advantage=0.0,
             epoch=draw.epoch,
         )
+
+
+def batch_of(groups: Iterable[Sequence[Sample]]) -> list[Sample]:
+    """The samples of a batch: its groups numbered in their order, each sample with its advantage in its group."""
+    return with_advantages(
+        [dataclasses.replace(sample, group=number) for number, group in enumerate(groups) for sample in group]
+    )
 
 
 def with_advantages(samples: Sequence[Sample]) -> list[Sample]:

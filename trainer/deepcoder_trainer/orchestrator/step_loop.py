@@ -14,16 +14,19 @@ from deepcoder_api.resolve import ResolvedRun
 from deepcoder_api.training_run import Stage
 from deepcoder_trainer.algorithm.schedule import learning_rate
 from deepcoder_trainer.batch import write_batch
+from deepcoder_trainer.orchestrator.admission import Admission
 from deepcoder_trainer.orchestrator.behind import OneBehind
 from deepcoder_trainer.orchestrator.checkpoints import Checkpoints
-from deepcoder_trainer.orchestrator.cursor import Cursor, CursorPosition, Draw
-from deepcoder_trainer.orchestrator.failures import Stopped
+from deepcoder_trainer.orchestrator.cursor import Cursor, CursorPosition
+from deepcoder_trainer.orchestrator.failures import Harmful, RunChanged, Stopped
+from deepcoder_trainer.orchestrator.group_pool import GroupPool
+from deepcoder_trainer.orchestrator.guards import Guards, step_figures
 from deepcoder_trainer.orchestrator.journal import Journal
 from deepcoder_trainer.orchestrator.metrics import RunMetrics, batch_figures
 from deepcoder_trainer.orchestrator.progress import RunProgress, StepClock
 from deepcoder_trainer.orchestrator.rank_channel import RankChannel
-from deepcoder_trainer.orchestrator.resume import ResumePlan, RunState, check_replay, check_state, plan_resume
-from deepcoder_trainer.orchestrator.sampling import Sampler
+from deepcoder_trainer.orchestrator.resume import ResumePlan, RunState, check_state, drawn, plan_resume
+from deepcoder_trainer.orchestrator.sampling import Sampler, batch_of
 from deepcoder_trainer.orchestrator.weights import WeightPublisher
 from deepcoder_trainer.rank_protocol import Load, Train
 from deepcoder_trainer.samples import Sample
@@ -58,59 +61,83 @@ class StepLoop:
             step=0, stage=self.run.spec.stages[0].name, policy_version=0, cursor=CursorPosition(),
             dataset=self.dataset, prompts=0, answer_tokens=0, attempt=self.attempt,
         )  # fmt: skip
+        self.cursor = Cursor(self.problem_ids, self.run.algorithm.seed)
+        self.guards = Guards()
         self.samples_behind = OneBehind()
 
     async def execute(self) -> str:
         """Train to the last step and return the URI of the model. Raises OrchestratorError."""
         plan = await self._take_up()
-        cursor = Cursor(self.problem_ids, self.run.algorithm.seed, self.state.cursor)
-        for step in range(self.state.step + 1, self.run.total_steps + 1):
-            await self._step(step, cursor, replayed=step in plan.replay, sampled_next=step + 1 not in plan.replay)
+        self.admission = self._admission()
+        self.pool = GroupPool(self.admission, self._sample_group, self.weights.settle)
+        try:
+            if not plan.replay:
+                self.pool.open(self.state.policy_version)
+            for step in range(self.state.step + 1, self.run.total_steps + 1):
+                await self._step(step, replayed=step in plan.replay, sampled_next=step + 1 not in plan.replay)
+        finally:
+            await self.pool.close()
         self.progress.activity = "checkpointing"
         await self.samples_behind.settle()
         await self.checkpoints.behind.settle()
         self.progress.activity = "done"
         return f"{self.journal.paths.checkpoint(self.run.total_steps)}/model"
 
-    async def _step(self, step: int, cursor: Cursor, *, replayed: bool, sampled_next: bool) -> None:
+    async def _step(self, step: int, *, replayed: bool, sampled_next: bool) -> None:
         stage, clock, last = self.run.stage_of(step), StepClock(), step == self.run.total_steps
         self.progress.begin(stage.name)
-        draws = cursor.take(self.run.algorithm.prompts_per_step)
-        if replayed:
-            samples = await self._replay(step, draws, clock)
-        else:
-            samples = await self._sample(step, draws, stage, clock)
+        samples = await (self._replay(step, clock) if replayed else self._sample(step, clock))
+        numbers = self._numbers(step, samples)
+        self.admission.trained(step, numbers)
+        self.pool.forget(numbers)
         await self.samples_behind.begin(self.journal.write_samples(step, samples))
         training = await self._train(step, samples, clock)
-        self.state = self._advanced(stage, cursor.position, len(draws), samples)
+        self._look(step, samples, training)
+        self.state = self._advanced(stage, samples)
         if sampled_next and not last:
             with clock.part("publish"):
                 await self.weights.publish(self.state.policy_version)
+            self.pool.open(self.state.policy_version)
         if step % self.run.spec.checkpoint.every_steps == 0 or last:
             with clock.part("wait_for_checkpoint"):
                 await self.checkpoints.begin(self.state)
         self.checkpoints.behind.check()
         self._report(samples, training, clock)
 
-    async def _sample(
-        self, step: int, draws: Sequence[Draw], stage: Stage, clock: StepClock
-    ) -> Sequence[Sample]:  # fmt: skip
-        """Graded answers to `draws`, durable in the journal when this returns."""
+    async def _sample(self, step: int, clock: StepClock) -> Sequence[Sample]:
+        """The graded answers of a batch, durable in the journal when this returns. Others may be under way beside."""
         self.progress.activity = "sampling"
-        with clock.part("take_over"):
-            await self._unless_stopped(self.weights.settle())
         with clock.part("sample"):
-            samples = await self._unless_stopped(self.sampler.sample(draws, stage.max_response_tokens))
+            groups = await self._unless_stopped(self.pool.take(step))
         with clock.part("journal"):
-            return await self.journal.write(step, samples)
+            return await self.journal.write(step, batch_of(groups.values()))
 
-    async def _replay(self, step: int, draws: Sequence[Draw], clock: StepClock) -> Sequence[Sample]:
+    async def _sample_group(self, number: int) -> list[Sample]:
+        """The group of a draw, under the limit of the stage that it was drawn for."""
+        stage = self.run.stage_of(self.admission.step_of(number))
+        return await self.sampler.group(self.cursor.draw(number), stage.max_response_tokens)
+
+    async def _replay(self, step: int, clock: StepClock) -> Sequence[Sample]:
         """The durable batch of a step that the last checkpoint does not hold."""
         with clock.part("journal"):
             samples = await self.journal.read(step)
-        check_replay(step, draws, samples)
         log.info("replaying", step=step, samples=len(samples))
         return samples
+
+    def _numbers(self, step: int, samples: Sequence[Sample]) -> list[int]:
+        """The draws that a batch is of, by number. Raises RunChanged for a problem that is not in the dataset."""
+        try:
+            return [self.cursor.number(draw) for draw in drawn(samples)]
+        except KeyError as error:
+            raise RunChanged(f"the batch of step {step} has the problem {error}, which the dataset lacks") from error
+
+    def _admission(self) -> Admission:
+        algorithm = self.run.algorithm
+        return Admission(
+            prompts_per_step=algorithm.prompts_per_step, total_steps=self.run.total_steps,
+            max_staleness=algorithm.max_staleness, first=self.cursor.number_at(self.state.cursor),
+            ahead=self.state.ahead,
+        )  # fmt: skip
 
     async def _train(self, step: int, samples: Sequence[Sample], clock: StepClock) -> dict[str, float]:
         self.progress.activity = "training"
@@ -124,6 +151,19 @@ class StepLoop:
             result = await self.ranks.issue(Train(step=step, learning_rate=rate), TRAIN_SECONDS)
         file.unlink()
         return {**result.metrics, "learning_rate": rate}
+
+    def _look(self, step: int, samples: Sequence[Sample], training: dict[str, float]) -> None:
+        """Tell what the guards find. Raises Harmful before such weights are published or kept."""
+        without_signal, groups = batch_figures(samples).groups_without_signal, self.run.algorithm.prompts_per_step
+        answers = [sample.answer_ids for sample in samples]
+        found = self.guards.look(step_figures(step, without_signal, groups, answers, training))
+        for finding in found:
+            if str(finding) not in self.progress.warnings:
+                log.warning("guard", step=step, finding=finding.name, text=finding.text)
+        self.progress.warnings = tuple(map(str, found))
+        self.metrics.warned([finding.name for finding in found])
+        if found and found[0].stops:
+            raise Harmful(f"step {step}: {found[0]}")
 
     async def _take_up(self) -> ResumePlan:
         """Claim the run, load what its last checkpoint holds, and say which durable steps follow it."""
@@ -152,16 +192,15 @@ class StepLoop:
             await self.checkpoints.begin(self.state)
             await self.checkpoints.behind.settle()
 
-    def _advanced(
-        self, stage: Stage, position: CursorPosition, prompts: int, samples: Sequence[Sample]
-    ) -> RunState:  # fmt: skip
+    def _advanced(self, stage: Stage, samples: Sequence[Sample]) -> RunState:
         return RunState(
             step=self.state.step + 1,
             stage=stage.name,
             policy_version=self.state.policy_version + 1,
-            cursor=position,
+            cursor=self.cursor.position(self.admission.first),
+            ahead=self.admission.ahead,
             dataset=self.dataset,
-            prompts=self.state.prompts + prompts,
+            prompts=self.state.prompts + self.run.algorithm.prompts_per_step,
             answer_tokens=self.state.answer_tokens + sum(len(sample.answer_ids) for sample in samples),
             attempt=self.attempt,
         )

@@ -126,13 +126,16 @@ def running(name: str) -> list[str]:
 
 
 def write_manifests(folder: Path) -> None:
-    """The quickstart's run and its second evaluation with few steps, few samples and names of this test's store."""
+    """The quickstart's run and its second evaluation with few steps, few samples and names of this test's store.
+
+    Sampling goes a step ahead of training here; tests/e2e has them take turns.
+    """
     folder.mkdir()
     for name in ("20-trainingrun.yaml", "30-evaluation-after.yaml"):
         (document,) = load_documents((QUICKSTART / name).read_text().replace("s3://deepcoder/quickstart/base-0", BASE))
         document["spec"]["storage"]["uri"] = PREFIX
         if document["kind"] == "TrainingRun":
-            document["spec"]["algorithm"] |= {"promptsPerStep": 4, "samplesPerPrompt": 4}
+            document["spec"]["algorithm"] |= {"promptsPerStep": 4, "samplesPerPrompt": 4, "maxStaleness": 1}
             for stage, steps in zip(document["spec"]["stages"], (2, 4), strict=True):
                 stage["steps"] = steps
             document["spec"]["checkpoint"] = {"everySteps": 2, "keepLast": 2}
@@ -180,16 +183,27 @@ def test_killed_trainer_is_taken_up_from_its_checkpoint(local_run: LocalRun) -> 
 
 
 def test_samples_of_every_step_are_in_the_store(local_run: LocalRun) -> None:
-    """16 answers a step, each with text, token ids, log-probabilities and verdicts."""
+    """16 answers a step, each with text, token ids, log-probabilities and verdicts; every prompt in one step alone.
+
+    An answer is begun by the weights that its step trains, or by those before, and may be ended by newer ones.
+    """
+    drawn: list[tuple[str, int]] = []
+    staleness: set[int] = set()
     for step in range(1, 7):
         content = local_run.store.get_bytes(f"{local_run.root}/samples/step-{step:06d}.parquet")
         table = pq.read_table(io.BytesIO(content))
         assert table.num_rows == 16
         assert set(SAMPLE_COLUMNS) <= set(table.column_names)
-        limit = 46 if step <= 2 else 64
+        limit = 46 if step == 1 else 64
         for row in table.to_pylist():
             assert len(row["answer_ids"]) == len(row["log_probabilities"]) == len(row["versions"]) <= limit
+            assert row["versions"] == sorted(row["versions"])
+            assert row["versions"][-1] < step
             assert row["verdict"] != "internal_error"
+            staleness.add(step - 1 - row["versions"][0])
+        drawn += {(row["problem"], row["epoch"]) for row in table.to_pylist()}
+    assert len(drawn) == len(set(drawn)) == 24
+    assert staleness == {0, 1}
 
 
 def test_report_measures_what_the_run_made(local_run: LocalRun) -> None:

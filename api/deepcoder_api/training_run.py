@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
@@ -18,15 +19,99 @@ from deepcoder_api.specification import (
 )
 from deepcoder_api.status import Condition
 
+ProblemFormat = Literal["jsonl", "humaneval", "mbpp", "taco", "synthetic-1", "livecodebench", "deepcoder"]
+DATED_FORMATS: tuple[ProblemFormat, ...] = ("livecodebench",)
+Day = Annotated[str, Field(max_length=10, pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")]
+
+
+class Window(Specification):
+    """The days of the contests that problems are taken from. Both days count; one that is absent is no bound."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-rules": [
+                {
+                    "rule": "!has(self.from) || !has(self.to) || self.from <= self.to",
+                    "fieldPath": ".to",
+                    "message": "must not be before from",
+                }
+            ]
+        }
+    )
+
+    first: Day | None = Field(default=None, alias="from", description="First day that counts, such as 2023-05-01.")
+    last: Day | None = Field(default=None, alias="to", description="Last day that counts, such as 2024-07-31.")
+
+    @model_validator(mode="after")
+    def _days_fit(self) -> Window:
+        for field, day in (("from", self.first), ("to", self.last)):
+            try:
+                date.fromisoformat(day or "2000-01-01")
+            except ValueError as error:
+                raise ValueError(f"{field}: {day!r} is no day of the calendar: {error}") from error
+        if self.first and self.last and self.first > self.last:
+            raise ValueError(f"to: {self.last!r} is before from ({self.first!r})")
+        return self
+
+    def holds(self, day: date) -> bool:
+        """Whether a contest of that day counts."""
+        return (self.first or "") <= day.isoformat() <= (self.last or "9999-12-31")
+
+
+class TestLimit(Specification):
+    """Which of a problem's tests are used."""
+
+    __test__ = False  # pytest: this is not a test class
+
+    max_count: int | None = Field(
+        default=None, ge=1, le=10_000, description="A problem with more tests keeps this many; all when absent."
+    )
+    prefer: Literal["longest-input"] = Field(
+        default="longest-input",
+        description="Which tests are kept. longest-input: those with the longest inputs, in their order; "
+        "of equally long ones the earlier.",
+    )
+
 
 class DataSource(Specification):
-    """One file of problems."""
+    """Files of problems. docs/sources.md has each format's columns and prompt."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-rules": [
+                {
+                    "rule": f"!has(self.window) || self.format in {list(DATED_FORMATS)}",
+                    "fieldPath": ".window",
+                    "message": f"needs a format whose rows have a contest date: {', '.join(DATED_FORMATS)}",
+                }
+            ]
+        }
+    )
 
     name: PartName = Field(description="Name of the source, used in reports and metrics.")
-    format: Literal["jsonl", "humaneval"] = Field(
-        description="jsonl: one problem a line in the project's own schema. humaneval: rows of openai/human-eval."
+    format: ProblemFormat = Field(
+        description="Whose rows they are. jsonl: the project's own schema. humaneval: openai/human-eval. mbpp: "
+        "google-research-datasets/mbpp. taco: BAAI/TACO and TACO-verified. synthetic-1: PrimeIntellect/SYNTHETIC-1, "
+        "its Python problems. livecodebench: livecodebench/code_generation_lite. deepcoder: "
+        "agentica-org/DeepCoder-Preview-Dataset."
     )
-    uri: ObjectUri = Field(description="The file, such as s3://bucket/problems.jsonl; .gz is read too.")
+    uri: ObjectUri = Field(
+        description="A file (JSON lines, as they are or gzipped, or Parquet), a folder of them, or files by a name "
+        "with *: s3://bucket/problems.jsonl, hf://datasets/org/name/folder/, file:///folder/train-*.parquet."
+    )
+    window: Window | None = Field(
+        default=None, description="Days of the contests that problems are taken from; only for livecodebench."
+    )
+    tests: TestLimit = Field(default=TestLimit(), description="Which of a problem's tests are used.")
+
+    @model_validator(mode="after")
+    def _window_needs_dates(self) -> DataSource:
+        if self.window is not None and self.format not in DATED_FORMATS:
+            raise ValueError(
+                f"window: rows of format {self.format!r} have no contest date; formats that have: "
+                f"{', '.join(DATED_FORMATS)}"
+            )
+        return self
 
 
 class DataSpec(Specification):

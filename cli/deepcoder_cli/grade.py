@@ -40,7 +40,7 @@ def grade(
             help='Lines of {"problem": id, "answer": text} or {"problem": id, "program": code}.', metavar="FILE"
         ),
     ],
-    format: Annotated[Format, typer.Option(help="The problems' schema: the project's own or HumanEval's.")] = "jsonl",
+    format: Annotated[Format, typer.Option(help="Whose rows the problems are; jsonl: the project's own.")] = "jsonl",
     output: Annotated[Path | None, typer.Option(help="Write every answer's grade as JSON.", metavar="FILE")] = None,
     profile: Annotated[Profile, typer.Option(help="Which grader's rules.")] = "strict",
     timeout: Annotated[float, typer.Option(help="Seconds for one test.", min=0.1, max=300)] = LIMITS.timeout_seconds,

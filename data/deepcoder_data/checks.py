@@ -16,6 +16,7 @@ from deepcoder_api.specification import StorageSpec
 from deepcoder_data.causes import STORAGE_URI, cause, failure
 from deepcoder_data.files import local_file, seems_empty
 from deepcoder_data.models import file_of_model, missing_shards, model_faults, model_files
+from deepcoder_data.source_files import source_uris
 from deepcoder_data.store import ConflictError, ObjectStore, StoreError
 from deepcoder_data.termination import PermanentError
 
@@ -97,11 +98,12 @@ def _missing_shards(
 
 
 def check_file(store: ObjectStore, storage: StorageSpec, uri: str, *, field: str) -> None:
-    """A file of problems is there and has content. `field` is its URI's path in the specification."""
+    """Files of problems are there and one has content. `field` is their URI's path in the specification."""
     try:
-        empty = seems_empty(store, uri)
+        files = source_uris(store, uri)
+        empty = all(seems_empty(store, file) for file in files)
     except StoreError as error:
         raise failure(error, field, uri, storage, "DataNotFound") from error
     if empty:
         raise PermanentError("DataEmpty", cause(field, uri, "the file is empty; at least one problem is needed"))
-    log.info("file of problems is there", uri=uri)
+    log.info("file of problems is there", uri=uri, files=len(files))

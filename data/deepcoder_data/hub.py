@@ -67,12 +67,24 @@ def hub_files(uri: str, revision: str | None = None) -> dict[str, int]:
 
 def hub_file_bytes(uri: str) -> int:
     """Bytes of the one file that the URI names. Raises ObjectMissingError when it is not there."""
+    size = _file_bytes(uri)
+    if size is None:
+        raise ObjectMissingError(f"{uri}: there is no such file in the repository {hub_location(uri).repository}")
+    return size
+
+
+def hub_has_file(uri: str) -> bool:
+    """Whether the URI names a file, and not a folder or nothing at all. Raises StoreError."""
+    return _file_bytes(uri) is not None
+
+
+def _file_bytes(uri: str) -> int | None:
     at = hub_location(uri)
+    if not at.path:
+        return None
     with _translated(uri):
         found = HfApi().get_paths_info(at.repository, [at.path], revision=at.revision, repo_type=at.kind)
-    if not found or not isinstance(found[0], RepoFile):
-        raise ObjectMissingError(f"{uri}: there is no such file in the repository {at.repository}")
-    return found[0].size
+    return found[0].size if found and isinstance(found[0], RepoFile) else None
 
 
 def hub_commit(uri: str, revision: str | None = None) -> str:

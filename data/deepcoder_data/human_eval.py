@@ -24,20 +24,19 @@ class HumanEvalRow(BaseModel):
     test: str = Field(min_length=1)
 
 
-def human_eval_problem(row: bytes) -> Problem:
-    """The problem of one row of JSON. Raises pydantic.ValidationError.
+def human_eval_problem(row: HumanEvalRow) -> Problem:
+    """The problem of a row. Raises pydantic.ValidationError.
 
     A chat model is asked for the whole program; one that only continues the function is read too, because
     `program_prefix` is put before a program that does not define the entry point.
     """
-    given = HumanEvalRow.model_validate_json(row)
     return Problem(
-        id=given.task_id,
-        prompt=f"{INSTRUCTION}```python\n{given.prompt.rstrip()}\n```",
-        entry_point=given.entry_point,
-        program_prefix=given.prompt,
-        tests=(AssertionTest(code=assertion_code(given)),),
-        solution=given.prompt + given.canonical_solution,
+        id=row.task_id,
+        prompt=f"{INSTRUCTION}```python\n{row.prompt.rstrip()}\n```",
+        entry_point=row.entry_point,
+        program_prefix=row.prompt,
+        tests=(AssertionTest(code=assertion_code(row)),),
+        solution=row.prompt + row.canonical_solution,
         source="humaneval",
     )
 

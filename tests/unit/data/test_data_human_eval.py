@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 
 from deepcoder_api.problems import AssertionTest, Problem
-from deepcoder_data.human_eval import human_eval_problem
+from deepcoder_data.human_eval import HumanEvalRow, human_eval_problem
 from deepcoder_sandbox.extraction import assemble_program
 from tests.problem_builders import human_eval_row
+
+
+def problem_of(row: bytes) -> Problem:
+    """The problem of a row as it is published."""
+    return human_eval_problem(HumanEvalRow.model_validate_json(row))
 
 
 def run_check(problem: Problem, program: str) -> None:
@@ -25,7 +30,7 @@ def run_check(problem: Problem, program: str) -> None:
 
 def test_the_model_is_asked_for_a_whole_program_in_one_block() -> None:
     """A chat model reads an instruction and the function's beginning; the row's solution is a whole program."""
-    problem = human_eval_problem(human_eval_row())
+    problem = problem_of(human_eval_row())
 
     assert "```python\ndef double(number):" in problem.prompt
     assert problem.prompt.endswith('"""Twice the number."""\n```')
@@ -44,7 +49,7 @@ def test_the_model_is_asked_for_a_whole_program_in_one_block() -> None:
 )
 def test_a_whole_answer_and_a_continuation_both_make_a_program(block: str) -> None:
     """The prompt's beginning is put before an answer that only goes on from it."""
-    problem = human_eval_problem(human_eval_row())
+    problem = problem_of(human_eval_row())
 
     program = assemble_program(problem, f"Here it is:\n```python\n{block}```\n")
 
@@ -54,7 +59,7 @@ def test_a_whole_answer_and_a_continuation_both_make_a_program(block: str) -> No
 
 def test_a_wrong_program_fails_the_check() -> None:
     """The stub of the prompt, which the check's namespace holds, never stands in for the program."""
-    problem = human_eval_problem(human_eval_row())
+    problem = problem_of(human_eval_row())
 
     with pytest.raises(AssertionError):
         run_check(problem, "def double(number):\n    return 3\n")
@@ -67,4 +72,4 @@ def test_a_check_may_use_helpers_of_the_prompt_and_the_function_by_its_name() ->
         test="def check(candidate):\n    assert helper(candidate(1)) == 20\n    assert double(3) == 6\n",
     )
 
-    run_check(human_eval_problem(row), "def double(number):\n    return 2 * number\n")
+    run_check(problem_of(row), "def double(number):\n    return 2 * number\n")

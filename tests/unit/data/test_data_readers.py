@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from deepcoder_api.problems import Problem
 from deepcoder_data import readers
 from deepcoder_data.folders import DamagedError
-from deepcoder_data.readers import BadRow, read_file, read_problems
+from deepcoder_data.readers import BadRow, Format, read_file, read_problems
 from deepcoder_data.store import ObjectMissingError, ObjectStore
+from tests.dataset_rows import deepcoder_row, json_rows, livecodebench_row, mbpp_row, synthetic_1_row, taco_row
 from tests.problem_builders import human_eval_row, json_lines, problem, write
 
 STORE = ObjectStore(None, "us-east-1")  # file:// URIs never reach it
@@ -67,15 +68,45 @@ def test_a_malformed_row_names_its_line_and_its_fault_and_the_next_is_read(
     assert after == good
 
 
-def test_many_faults_of_one_row_are_cut_short() -> None:
+def test_many_faults_of_one_row_are_cut_short(tmp_path: Path) -> None:
     """A reason stays one line that a person reads."""
     row = b'{"id": "x", "prompt": "p", "tests": [%s]}' % b", ".join([b"{}"] * 50)
 
-    reason = readers._problem(Problem.model_validate_json, 1, row)
+    (bad,) = read_problems(STORE, write(tmp_path / "problems.jsonl", row), "jsonl")
 
-    assert isinstance(reason, BadRow)
-    assert "and 47 more" in reason.reason
-    assert len(reason.reason) < 600
+    assert isinstance(bad, BadRow)
+    assert "and 47 more" in bad.reason
+    assert len(bad.reason) < 600
+
+
+@pytest.mark.parametrize(
+    ("format", "row"),
+    [
+        ("humaneval", human_eval_row()),
+        ("mbpp", json_rows([mbpp_row()])),
+        ("taco", json_rows([taco_row()])),
+        ("synthetic-1", json_rows([synthetic_1_row()])),
+        ("livecodebench", json_rows([livecodebench_row()])),
+        ("deepcoder", json_rows([deepcoder_row()])),
+    ],
+)
+def test_a_row_of_every_format_stands_between_bad_ones(tmp_path: Path, format: Format, row: bytes) -> None:
+    """A row of another format, a deep one, one with a number beyond all bounds: each is said, none ends it."""
+    bad = [b'{"colour": "red"}', b"[" * 20_000, b'{"tests": %s}' % (b"9" * 5000), b"\xff\xfe"]
+    uri = write(tmp_path / "rows.jsonl", b"\n".join([*bad, row.strip(), *bad]))
+
+    rows = list(read_problems(STORE, uri, format))
+
+    assert [type(one) for one in rows] == [BadRow] * 4 + [Problem] + [BadRow] * 4
+    assert [one.line for one in rows if isinstance(one, BadRow)] == [1, 2, 3, 4, 6, 7, 8, 9]
+
+
+def test_rows_that_the_format_leaves_out_are_no_bad_rows(tmp_path: Path) -> None:
+    """Whoever asks for problems alone does not see them."""
+    rows = [synthetic_1_row(task_type="verifiable_math"), synthetic_1_row()]
+    uri = write(tmp_path / "rows.jsonl", json_rows(rows))
+
+    assert [type(row) for row in read_problems(STORE, uri, "synthetic-1")] == [Problem]
 
 
 def test_a_row_too_long_to_be_held_is_a_bad_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,15 +21,16 @@ from deepcoder_data.causes import STORAGE_URI, cause, failure
 from deepcoder_data.configuration import read_resource, work_directory
 from deepcoder_data.dataset import commit_dataset, read_report
 from deepcoder_data.fetch_model import fetch_tokenizer
-from deepcoder_data.files import local_file
 from deepcoder_data.models import TOKENIZER_PATTERNS, matching
+from deepcoder_data.source_files import local_files
+from deepcoder_data.sources import source_digest
 from deepcoder_data.store import ObjectStore, StoreError, open_store
 from deepcoder_data.termination import PermanentError, run_process
 from deepcoder_sandbox.client import SandboxClient
 from deepcoder_trainer.orchestrator.failures import RunChanged
 from deepcoder_trainer.orchestrator.prompts import PromptRenderer
 from deepcoder_trainer.preparation.keys import dataset_key
-from deepcoder_trainer.preparation.pipeline import SourceFile, select
+from deepcoder_trainer.preparation.pipeline import SourceContent, select
 from deepcoder_trainer.preparation.selection import Tally
 from deepcoder_trainer.preparation.verification import Verifier
 
@@ -43,8 +44,8 @@ def prepare(
     """Make the run's dataset, or find an equal one. `folder` is for temporary files. Raises PermanentError."""
     started = time.monotonic()
     renderer, tokenizer = _tokenizer(run, store, folder / "tokenizer", claim)
-    with _source_files(run, store, folder) as files:
-        digests = {given.source.name: _digest(given.file) for given in files}
+    with _contents(run, store, folder) as contents:
+        digests = {given.source.name: source_digest(given.files) for given in contents}
         key = dataset_key(run, digests, tokenizer)
         uri = dataset_uri(run.spec.storage.uri, key)
         with _storage_failures(run):
@@ -54,7 +55,7 @@ def prepare(
             return _message("Reused", uri, f"{found.problems} problems of an equal dataset, {found.verified} verified")
         output = folder / "dataset"
         output.mkdir()
-        tally = asyncio.run(_select(run, files, renderer, sandbox, output))
+        tally = asyncio.run(_select(run, contents, renderer, sandbox, output))
     if not tally.kept:
         raise PermanentError("DataEmpty", _nothing_left(run, tally))
     report = _report(key, tally, time.monotonic() - started)
@@ -66,13 +67,13 @@ def prepare(
 
 
 async def _select(
-    run: ResolvedRun, files: list[SourceFile], renderer: PromptRenderer, sandbox: str, output: Path
+    run: ResolvedRun, contents: list[SourceContent], renderer: PromptRenderer, sandbox: str, output: Path
 ) -> Tally:
     in_flight = IN_FLIGHT_PER_REPLICA * run.spec.sandbox.replicas
     async with SandboxClient(sandbox, max_in_flight=in_flight) as client:
         verifier = Verifier(client, run.spec.sandbox, run.spec.data)
         return await select(
-            files, run.spec.data, lambda text: len(renderer(text).ids), verifier, output, in_flight=in_flight
+            contents, run.spec.data, lambda text: len(renderer(text).ids), verifier, output, in_flight=in_flight
         )
 
 
@@ -98,18 +99,20 @@ def _tokenizer(run: ResolvedRun, store: ObjectStore, folder: Path, claim: Path) 
 
 
 @contextmanager
-def _source_files(run: ResolvedRun, store: ObjectStore, folder: Path) -> Iterator[list[SourceFile]]:
+def _contents(run: ResolvedRun, store: ObjectStore, folder: Path) -> Iterator[list[SourceContent]]:
     """All sources on this machine. Raises PermanentError that names the one that cannot be had, or cannot be read."""
     with ExitStack() as stack:
-        files: list[SourceFile] = []
+        contents: list[SourceContent] = []
         for source in run.spec.data.sources:
             try:
-                files.append(SourceFile(source, stack.enter_context(local_file(store, source.uri, folder))))
+                files = stack.enter_context(local_files(store, source.uri, folder))
             except StoreError as error:
                 field = f"spec.data.sources[{source.name}].uri"
                 raise failure(error, field, source.uri, run.spec.storage, "DataNotFound") from error
-            log.info("source is here", source=source.name, bytes=files[-1].file.stat().st_size)
-        yield files
+            contents.append(SourceContent(source, files))
+            size = sum(file.path.stat().st_size for file in files)
+            log.info("source is here", source=source.name, files=len(files), bytes=size)
+        yield contents
 
 
 @contextmanager

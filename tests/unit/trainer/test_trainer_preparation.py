@@ -90,6 +90,8 @@ def test_what_does_not_shape_a_dataset_does_not_change_its_key() -> None:
         {"data": {"verifySolutions": "Required"}},
         {"data": {"sources": [{"name": "made", "format": "humaneval", "uri": "file:///problems.jsonl"}]}},
         {"data": {"sources": [{"name": "other", "format": "jsonl", "uri": "file:///problems.jsonl"}]}},
+        {"data": {"sources": [{**SOURCES[0], "tests": {"maxCount": 15}}]}},
+        {"data": {"sources": [{**SOURCES[0], "format": "livecodebench", "window": {"from": "2023-05-01"}}]}},
         {"sandbox": {"limits": {"timeoutSeconds": 7}}},
         {"sandbox": {"profile": "lcb-v5"}},
     ],

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from deepcoder_api.resolve import ResolvedRun
 
-FORMAT_REVISION = 1
+FORMAT_REVISION = 2
 """Counts changes of the file's schema, of the readers, and of the checks: what an older version wrote is not reused."""
 KEY_DIGITS = 32
 
@@ -23,7 +23,9 @@ def dataset_key(run: ResolvedRun, source_digests: Mapping[str, str], tokenizer_d
     verifies = data.verify_solutions != "Never"
     shape = {
         "format": FORMAT_REVISION,
-        "sources": [[source.name, source.format, source_digests[source.name]] for source in data.sources],
+        "sources": [
+            [source.model_dump(mode="json", exclude={"uri"}), source_digests[source.name]] for source in data.sources
+        ],
         "data": data.model_dump(mode="json", exclude={"sources"}),
         "tokenizer": tokenizer_digest,
         "limits": run.spec.sandbox.limits.model_dump(mode="json") if verifies else None,

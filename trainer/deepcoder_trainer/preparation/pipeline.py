@@ -13,8 +13,13 @@ import structlog
 
 from deepcoder_api.problems import Problem
 from deepcoder_api.training_run import DataSource, DataSpec
+from deepcoder_data.causes import cause
 from deepcoder_data.dataset import DatasetWriter
-from deepcoder_data.readers import BadRow, read_file
+from deepcoder_data.folders import DamagedError
+from deepcoder_data.rows import BadRow, SkippedRow
+from deepcoder_data.source_files import NamedFile
+from deepcoder_data.sources import read_source
+from deepcoder_data.termination import PermanentError
 from deepcoder_trainer.preparation.selection import UNREADABLE, Tally, drop_reason
 from deepcoder_trainer.preparation.verification import Outcome, Verifier
 
@@ -23,15 +28,15 @@ log = structlog.get_logger("prepare")
 
 
 @dataclass(frozen=True)
-class SourceFile:
-    """A source of the specification and its content on this machine."""
+class SourceContent:
+    """A source of the specification and its files on this machine."""
 
     source: DataSource
-    file: Path
+    files: Sequence[NamedFile]
 
 
 async def select(
-    files: Sequence[SourceFile],
+    sources: Sequence[SourceContent],
     rules: DataSpec,
     prompt_tokens: Callable[[str], int],
     verifier: Verifier,
@@ -41,14 +46,15 @@ async def select(
 ) -> Tally:
     """Write the problems that pass every check into `folder` and count the others.
 
-    Memory holds `in_flight` problems and all ids. Raises DamagedError, and RetryableError when no sandbox grades.
+    Memory holds `in_flight` problems and all ids. Raises PermanentError for a damaged file, and
+    RetryableError when no sandbox grades.
     """
     tally, taken = Tally(), set[str]()
     pending: deque[tuple[Problem, asyncio.Task[Outcome]]] = deque()
     said = time.monotonic()
     with DatasetWriter(folder) as writer:
         try:
-            for problem in _candidates(files, rules, taken, prompt_tokens, tally):
+            for problem in _candidates(sources, rules, taken, prompt_tokens, tally):
                 pending.append((problem, asyncio.create_task(verifier.verify(problem))))
                 if len(pending) >= in_flight:
                     _settle(*await _first(pending), writer, tally)
@@ -65,20 +71,23 @@ async def select(
 
 
 def _candidates(
-    files: Sequence[SourceFile],
+    sources: Sequence[SourceContent],
     rules: DataSpec,
     taken: set[str],
     prompt_tokens: Callable[[str], int],
     tally: Tally,
 ) -> Iterator[Problem]:
     """Problems that pass all checks but the run of their solutions; an id counts as taken from then on."""
-    for given in files:
+    for given in sources:
         source = given.source
-        for row in read_file(given.file, source.uri, source.format):
+        for row in _rows(given):
             tally.read[source.name] += 1
+            if isinstance(row, SkippedRow):
+                tally.drop(row.reason, f"{source.name} {row.place}")
+                continue
             if isinstance(row, BadRow):
-                tally.drop(UNREADABLE, f"{source.name} line {row.line}: {row.reason}")
-                log.warning("row cannot be read", source=source.name, line=row.line, reason=row.reason)
+                tally.drop(UNREADABLE, f"{source.name} {row.place}: {row.reason}")
+                log.warning("row cannot be read", source=source.name, place=row.place, reason=row.reason)
                 continue
             problem = row.model_copy(update={"source": source.name})
             if reason := drop_reason(problem, rules, taken, prompt_tokens):
@@ -86,6 +95,15 @@ def _candidates(
                 continue
             taken.add(problem.id)
             yield problem
+
+
+def _rows(given: SourceContent) -> Iterator[Problem | BadRow | SkippedRow]:
+    source = given.source
+    try:
+        yield from read_source(source, given.files)
+    except DamagedError as error:
+        said = str(error).removeprefix(f"{source.uri}: ")
+        raise PermanentError("Damaged", cause(f"spec.data.sources[{source.name}].uri", source.uri, said)) from error
 
 
 async def _first(pending: deque[tuple[Problem, asyncio.Task[Outcome]]]) -> tuple[Problem, Outcome]:

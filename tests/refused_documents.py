@@ -228,6 +228,14 @@ NAMES = (
         create=NAME_RULE,
     ),
     _run(
+        "day-that-is-none",
+        "spec.data.sources[0].window",
+        {"from": "2023-13-01"},
+        validate='spec.data.sources[0].window.from: "2023-13-01": must match ',
+        create='spec.data.sources[0].window.from: Invalid value: "2023-13-01": spec.data.sources[0].window.from in body '
+        "should match ",
+    ),
+    _run(
         "name-with-a-dot",
         "metadata.name",
         "first.run",
@@ -291,7 +299,25 @@ UNIONS = (
     ),
 )
 
+_DATED = {"name": "made", "format": "livecodebench", "uri": "s3://bucket/test.jsonl"}
+
 ACROSS_FIELDS = (
+    _run(
+        "window-without-dates",
+        "spec.data.sources[0].window",
+        {"from": "2023-05-01"},
+        validate="spec.data.sources[0].window: rows of format 'jsonl' have no contest date; formats that have: "
+        "livecodebench",
+        create='spec.data.sources[0].window: Invalid value: "object": needs a format whose rows have a contest date: '
+        "livecodebench",
+    ),
+    _run(
+        "window-that-ends-before-it-begins",
+        "spec.data.sources[0]",
+        {**_DATED, "window": {"from": "2024-08-01", "to": "2024-07-31"}},
+        validate="spec.data.sources[0].window.to: '2024-07-31' is before from ('2024-08-01')",
+        create='spec.data.sources[0].window.to: Invalid value: "object": must not be before from',
+    ),
     _run(
         "more-shards-than-gpus",
         "spec.rollout",

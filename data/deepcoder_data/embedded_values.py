@@ -30,7 +30,7 @@ def literal_value(text: str, column: str) -> Any:
         if len(text) > MAX_LITERAL_CHARACTERS:
             raise RowError(f"{error}, and too long for a Python literal: at most {MAX_LITERAL_CHARACTERS}") from error
     try:
-        return json.loads(json.dumps(ast.literal_eval(text), allow_nan=False))
+        return json_value(json.dumps(ast.literal_eval(text), allow_nan=False), column)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
         said = str(error).splitlines()[:1] or [type(error).__name__]
         raise RowError(f"{column}: neither JSON nor a Python literal of JSON values: {said[0]}") from error

@@ -37,16 +37,15 @@ def mbpp_problem(row: MbppRow) -> Problem:
     task = (row.text or row.prompt).strip()
     if not task:
         raise RowError("text, prompt: one of them must say what is asked for")
-    code = row.code.replace("\r\n", "\n")
     tests = [_parsed(test, "test_list") for test in row.test_list]
     setup = "\n".join([*row.test_imports, row.test_setup_code])
-    function = tested_function(_parsed(code, "code"), tests) if tests else None
+    function = tested_function(_parsed(row.code, "code"), tests) if tests else None
     return Problem(
         id=f"mbpp/{row.task_id}",
         prompt=_prompt(task, row.test_list),
         entry_point=function,
         tests=tuple(AssertionTest(code=_check(setup, function, test)) for test in tests if function),
-        solution=code,
+        solution=row.code,
         source="mbpp",
     )
 

@@ -48,7 +48,7 @@ def source_uris(store: ObjectStore, uri: str) -> list[str]:
     folder = uri.rstrip("/")
     names = [name for name in _listed(store, folder) if "/" not in name]
     if not names:
-        raise _nothing_there(uri)
+        raise ObjectMissingError(f"{uri}: there is no such file or folder")
     chosen = sorted(name for name in names if name.endswith(SUFFIXES))
     if not chosen:
         there = ", ".join(sorted(names)[:MOST_NAMED])
@@ -96,7 +96,3 @@ def _listed(store: ObjectStore, folder: str) -> list[str]:
 
 def _joined(folder: str, name: str) -> str:
     return (local_path(folder, directory=True) / name).as_uri() if folder.startswith("file:") else f"{folder}/{name}"
-
-
-def _nothing_there(uri: str) -> ObjectMissingError:
-    return ObjectMissingError(f"{uri}: there is no such file or folder")

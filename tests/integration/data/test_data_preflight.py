@@ -139,7 +139,7 @@ NO_DATA = 'spec.data.sources[made].uri: "{folder}/problems.jsonl": '
             NO_MODEL + "(model.safetensors.index.json cannot be read: ",
         ),
         (holding("model/complete.json", b"{"), "Damaged", 'spec.model.uri: "{folder}/model": '),
-        (without("problems.jsonl"), "DataNotFound", NO_DATA + "there is no such object"),
+        (without("problems.jsonl"), "DataNotFound", NO_DATA + "there is no such file or folder"),
         (
             holding("problems.jsonl", b""),
             "DataEmpty",

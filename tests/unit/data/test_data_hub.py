@@ -15,6 +15,10 @@ from deepcoder_data.store import ObjectMissingError
         ("hf://org/name@v1", HubLocation("model", "org/name", "v1", "")),
         ("hf://org/name/part/x.jsonl", HubLocation("model", "org/name", None, "part/x.jsonl")),
         ("hf://datasets/org/name/data/x.jsonl.gz", HubLocation("dataset", "org/name", None, "data/x.jsonl.gz")),
+        (
+            "hf://datasets/org/name@refs/convert/parquet/default/train/",
+            HubLocation("dataset", "org/name", "refs/convert/parquet", "default/train"),
+        ),
         ("hf://datasets/org/name@refs/pr/3/x.jsonl", HubLocation("dataset", "org/name", "refs/pr/3", "x.jsonl")),
     ],
 )

@@ -44,6 +44,7 @@ def test_a_folder_is_its_files_of_known_kinds_in_the_order_of_their_names(folder
     [
         ("train-*.parquet", ["train-02.parquet", "train-10.parquet"]),
         ("*.md", ["README.md"]),
+        ("*.parquet", ["test-01.parquet", "train-02.parquet", "train-10.parquet"]),
         ("*/*.parquet", ["more/train-00.parquet"]),
         ("*/deep/*", ["more/deep/z.jsonl"]),
         ("m*re/train-00.parquet", ["more/train-00.parquet"]),

@@ -232,8 +232,8 @@ NAMES = (
         "spec.data.sources[0].window",
         {"from": "2023-13-01"},
         validate='spec.data.sources[0].window.from: "2023-13-01": must match ',
-        create='spec.data.sources[0].window.from: Invalid value: "2023-13-01": spec.data.sources[0].window.from in body '
-        "should match ",
+        create='spec.data.sources[0].window.from: Invalid value: "2023-13-01": '
+        "spec.data.sources[0].window.from in body should match ",
     ),
     _run(
         "name-with-a-dot",

@@ -50,11 +50,11 @@ UNKNOWN = (
     ),
     _run(
         "field-left-out-for-now",
-        "spec.algorithm.klCoefficient",
-        0.1,
-        validate="spec.algorithm.klCoefficient: unknown field",
-        create='strict decoding error: unknown field "spec.algorithm.klCoefficient"',
-        apply=".spec.algorithm.klCoefficient: field not declared in schema",
+        "spec.trainer.lora",
+        {"rank": 8},
+        validate="spec.trainer.lora: unknown field",
+        create='strict decoding error: unknown field "spec.trainer.lora"',
+        apply=".spec.trainer.lora: field not declared in schema",
     ),
     _run(
         "sandbox-environment",
@@ -172,8 +172,27 @@ OUT_OF_BOUNDS = (
         "unknown-preset",
         "spec.algorithm.preset",
         "ppo",
-        validate="spec.algorithm.preset: \"ppo\": must be one of 'grpo-plus' or 'grpo'",
-        create='spec.algorithm.preset: Unsupported value: "ppo": supported values: "grpo-plus", "grpo"',
+        validate="spec.algorithm.preset: \"ppo\": must be one of 'grpo-plus', 'grpo', 'rllm-release', 'dr-grpo', "
+        "'dapo', 'gspo' or 'cispo'",
+        create='spec.algorithm.preset: Unsupported value: "ppo": supported values: "grpo-plus", "grpo", '
+        '"rllm-release", "dr-grpo", "dapo", "gspo", "cispo"',
+    ),
+    _run(
+        "kl-without-a-reference-model",
+        "spec.algorithm.klCoefficient",
+        0.1,
+        validate="spec.algorithm.klCoefficient: 0.1 needs a reference model, which has no place in a run yet; it must "
+        "be 0",
+        create="spec.algorithm.klCoefficient: Invalid value: 0.1: spec.algorithm.klCoefficient in body should be less "
+        "than or equal to 0",
+    ),
+    _run(
+        "buffer-of-nothing",
+        "spec.algorithm.softOverlongPunishment.bufferFraction",
+        0,
+        validate="spec.algorithm.softOverlongPunishment.bufferFraction: 0: must be more than 0",
+        create="spec.algorithm.softOverlongPunishment.bufferFraction: Invalid value: 0: "
+        "spec.algorithm.softOverlongPunishment.bufferFraction in body should be greater than 0",
     ),
     _run(
         "zero-stage-4",

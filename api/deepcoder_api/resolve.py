@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from deepcoder_api.algorithm import Algorithm
+from deepcoder_api.algorithm_resolution import resolve_algorithm
 from deepcoder_api.evaluation import EvaluationSpec
-from deepcoder_api.presets import Algorithm, resolve_algorithm
 from deepcoder_api.problems import Strict
+from deepcoder_api.specification import SpecificationError
 from deepcoder_api.training_run import Stage, TrainingRunSpec
 
 
@@ -44,24 +46,11 @@ class ResolvedEvaluation(Strict):
     model_name: str
 
 
-class SpecificationError(ValueError):
-    """A specification whose values do not fit each other. `field` is the path, as written in YAML."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-
-
 def resolve_run(namespace: str, name: str, uid: str, spec: TrainingRunSpec) -> ResolvedRun:
     """Fill in everything a run leaves to its preset. Raises SpecificationError when values do not fit each other."""
-    algorithm = resolve_algorithm(spec.algorithm)
-    samples = algorithm.prompts_per_step * algorithm.samples_per_prompt
-    if algorithm.prompts_per_step % algorithm.optimizer_steps_per_step:
-        raise SpecificationError(
-            "spec.algorithm.optimizerStepsPerStep",
-            f"{algorithm.optimizer_steps_per_step} does not divide promptsPerStep ({algorithm.prompts_per_step})",
-        )
     longest_response = max(stage.max_response_tokens for stage in spec.stages)
+    algorithm = resolve_algorithm(spec.algorithm, longest_response)
+    samples = algorithm.prompts_per_step * algorithm.samples_per_prompt
     needed = spec.data.max_prompt_tokens + longest_response
     length = spec.rollout.max_model_length or needed
     if length < needed:

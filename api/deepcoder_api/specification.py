@@ -27,6 +27,14 @@ _LOOSENING_ANNOTATIONS = (
 )
 
 
+class SpecificationError(ValueError):
+    """A specification whose values do not fit each other. `field` is the path, as written in YAML."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+
+
 class Specification(BaseModel):
     """A part of a resource: camelCase in YAML, unknown fields refused, immutable once read."""
 

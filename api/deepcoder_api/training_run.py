@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from deepcoder_api.algorithm_spec import AlgorithmSpec
 from deepcoder_api.specification import (
     ModelSource,
     ObjectUri,
@@ -132,67 +133,6 @@ class DataSpec(Specification):
         description="A problem whose own solution does not pass its tests is dropped; one without a solution "
         "only under Required.",
     )
-
-
-class Clip(Specification):
-    """Bounds of the probability ratio: 1 - low to 1 + high."""
-
-    low: float | None = Field(default=None, ge=0, lt=1, description="How far the ratio may fall below 1.")
-    high: float | None = Field(default=None, ge=0, le=100, description="How far the ratio may rise above 1.")
-
-
-class ImportanceCorrection(Specification):
-    """Correction for the gap between the sampler's and the trainer's log-probabilities."""
-
-    kind: Literal["truncated", "none"] | None = Field(
-        default=None, description="truncated: tokens are weighted by min(trainer / sampler, cap)."
-    )
-    cap: float | None = Field(default=None, ge=1, le=100, description="Upper bound of the weight.")
-
-
-class TrainingSampling(Specification):
-    """How training answers are sampled. Other distortions of the distribution are refused."""
-
-    temperature: float | None = Field(default=None, gt=0, le=2, description="Sampling temperature.")
-    seed: int | None = Field(
-        default=None, ge=0, le=2**31 - 1, description="Seed that every sample's own seed is hashed from."
-    )
-
-
-class AlgorithmSpec(Specification):
-    """A preset, and what overrides it. Absent values are the preset's."""
-
-    preset: Literal["grpo-plus", "grpo"] = Field(
-        default="grpo-plus",
-        description="grpo-plus: clip 0.2 / 0.28, truncated answers carry no loss, token mean. "
-        "grpo: clip 0.2 / 0.2, truncated answers carry loss, sequence mean.",
-    )
-    prompts_per_step: int | None = Field(default=None, ge=1, le=65536, description="Problems sampled in a step.")
-    samples_per_prompt: int | None = Field(
-        default=None, ge=2, le=1024, description="Answers to each problem: the group."
-    )
-    optimizer_steps_per_step: int | None = Field(
-        default=None, ge=1, le=64, description="Optimizer steps that a step's samples are split over."
-    )
-    clip: Clip = Field(default=Clip(), description="Bounds of the probability ratio.")
-    overlong_filter: bool | None = Field(
-        default=None, description="Whether answers cut at the response limit carry no loss."
-    )
-    loss_aggregation: Literal["token-mean", "sequence-mean"] | None = Field(
-        default=None,
-        description="token-mean: every token weighs the same. sequence-mean: every answer weighs the same.",
-    )
-    importance_correction: ImportanceCorrection = Field(
-        default=ImportanceCorrection(), description="Correction for the sampler's own numerics."
-    )
-    max_staleness: int | None = Field(
-        default=None,
-        ge=0,
-        le=64,
-        description="Most versions that the weights may be ahead of those that an answer was begun with. 0: sampling "
-        "and training take turns; above, the next steps are sampled while this one is trained.",
-    )
-    sampling: TrainingSampling = Field(default=TrainingSampling(), description="How answers are sampled.")
 
 
 class Stage(Specification):

@@ -120,8 +120,13 @@ class PolicyEngine:
         self.updates = 0
         """Optimizer steps done since the run began."""
 
-    def log_probabilities(self, microbatch: Microbatch, temperature: float) -> tuple[Tensor, Tensor]:
-        """(log-probabilities, entropies) of the microbatch's answer tokens, fp32 [A]; the first with gradient."""
+    def log_probabilities(
+        self, microbatch: Microbatch, temperature: float, *, entropy_gradient: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """(log-probabilities, entropies) of the microbatch's answer tokens, fp32 [A]; the first with gradient.
+
+        The second has one only with `entropy_gradient`.
+        """
         output = self.deepspeed(
             input_ids=microbatch.input_ids,
             position_ids=microbatch.position_ids,
@@ -129,7 +134,9 @@ class PolicyEngine:
             use_cache=False,
             **attention.packed_arguments(microbatch.boundaries),
         )
-        return token_log_probabilities(output.logits[0], microbatch.answer_ids, temperature)
+        return token_log_probabilities(
+            output.logits[0], microbatch.answer_ids, temperature, entropy_gradient=entropy_gradient
+        )
 
     def set_boundary(self, last: bool) -> None:
         """Before each forward of an update: whether its backward is the update's last."""

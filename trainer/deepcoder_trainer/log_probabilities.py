@@ -10,26 +10,31 @@ CHUNK_TOKENS = 1024
 
 
 def token_log_probabilities(
-    logits: Tensor, tokens: Tensor, temperature: float, chunk_tokens: int = CHUNK_TOKENS
+    logits: Tensor,
+    tokens: Tensor,
+    temperature: float,
+    *,
+    entropy_gradient: bool = False,
+    chunk_tokens: int = CHUNK_TOKENS,
 ) -> tuple[Tensor, Tensor]:
     """(log-probabilities, entropies) of `tokens` under softmax(logits / temperature), both fp32 [tokens].
 
     logits: [tokens, vocabulary] in the model's precision; tokens: int64 [tokens]. The division and the softmax are in
-    fp32, a chunk of tokens at a time; backward computes each chunk again instead of keeping it. Entropies carry no
-    gradient. Raises ValueError for a temperature that is not above zero.
+    fp32, a chunk of tokens at a time; backward computes each chunk again instead of keeping it. Entropies carry a
+    gradient only with `entropy_gradient`. Raises ValueError for a temperature that is not above zero.
     """
     if temperature <= 0:
         raise ValueError(f"temperature must be above 0, not {temperature}: greedy answers have no log-probability")
     parts = [
-        checkpoint(_of_chunk, rows, chosen, temperature, use_reentrant=False)
+        checkpoint(_of_chunk, rows, chosen, temperature, entropy_gradient, use_reentrant=False)
         for rows, chosen in zip(logits.split(chunk_tokens), tokens.split(chunk_tokens), strict=True)
     ]
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
 
-def _of_chunk(logits: Tensor, tokens: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def _of_chunk(logits: Tensor, tokens: Tensor, temperature: float, entropy_gradient: bool) -> tuple[Tensor, Tensor]:
     log_softmax = (logits.float() / temperature).log_softmax(-1)
     chosen = log_softmax.gather(-1, tokens[:, None]).squeeze(-1)
-    with torch.no_grad():
+    with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):
         entropy = -(log_softmax.exp() * log_softmax).sum(-1)
     return chosen, entropy

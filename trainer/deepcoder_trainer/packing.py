@@ -60,6 +60,7 @@ class Microbatch:
 
     input_ids, position_ids: int64 [1, T], positions restart in each sequence; boundaries: int32 [N + 1];
     predictors: int64 [A], the positions whose logits predict the answer tokens; answer_ids: int64 [A];
+    answer_lengths: int64 [N], the answer tokens of each sequence;
     sampler, advantages, weights: float32 [A]. `weights` are those of aggregation, zero throughout in a dummy.
     """
 
@@ -68,6 +69,7 @@ class Microbatch:
     boundaries: Tensor
     predictors: Tensor
     answer_ids: Tensor
+    answer_lengths: Tensor
     sampler: Tensor
     advantages: Tensor
     weights: Tensor
@@ -101,6 +103,7 @@ def pack(batch: Batch, cut: Cut, token_weights: NDArray[np.float64]) -> Microbat
         boundaries=torch.tensor(bounds, dtype=torch.int32),
         predictors=_int64(np.concatenate(predictors)),
         answer_ids=_int64(np.concatenate(targets)),
+        answer_lengths=_int64(repeats),
         sampler=_float32(np.concatenate(sampler)),
         advantages=_float32(np.repeat(batch.advantages[chosen], repeats)),
         weights=_float32(np.repeat(token_weights[chosen], repeats)),
@@ -116,6 +119,7 @@ def dummy() -> Microbatch:
         boundaries=torch.tensor([0, 2], dtype=torch.int32),
         predictors=zero,
         answer_ids=zero,
+        answer_lengths=torch.ones(1, dtype=torch.int64),
         sampler=torch.zeros(1),
         advantages=torch.zeros(1),
         weights=torch.zeros(1),
@@ -128,6 +132,7 @@ _TENSORS = (
     "boundaries",
     "predictors",
     "answer_ids",
+    "answer_lengths",
     "sampler",
     "advantages",
     "weights",

@@ -12,11 +12,13 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepcoder_api.presets import Algorithm
+from deepcoder_api.algorithm import Algorithm
 from deepcoder_trainer.algorithm import metrics
-from deepcoder_trainer.algorithm.aggregation import token_weights
+from deepcoder_trainer.algorithm.advantages import groups_with_signal
+from deepcoder_trainer.algorithm.aggregation import microbatch_token_weights, token_weights
 from deepcoder_trainer.algorithm.importance import truncated_importance
-from deepcoder_trainer.algorithm.policy_loss import clipped_policy_loss
+from deepcoder_trainer.algorithm.policy_loss import clipped_tokens, policy_loss
+from deepcoder_trainer.algorithm.ratio import importance_ratio
 from deepcoder_trainer.batch import Batch, optimizer_batches
 from deepcoder_trainer.engine import PolicyEngine
 from deepcoder_trainer.packing import Cut, Microbatch, pack, partition
@@ -28,10 +30,12 @@ class NotFiniteError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class UpdatePlan:
-    """One optimizer step: this rank's microbatches, and the weight of a token of each sample of the batch."""
+    """One optimizer step: this rank's microbatches, the weight of a token of each sample of the batch, and how many
+    samples are computed on all ranks."""
 
     cuts: tuple[Cut, ...]
     weights: NDArray[np.float64]
+    computed: int
 
 
 def plan_updates(
@@ -39,20 +43,31 @@ def plan_updates(
 ) -> list[UpdatePlan]:
     """The optimizer steps of a batch, in order. The same on every rank but for `cuts`, whose number is the same too.
 
-    Samples without loss (filtered, or of equal groups, whose advantage is zero) are counted by the aggregation but not
-    computed. A part in which no sample has a loss is left out: a zero gradient would still move the weights by Adam's
-    momentum, on no evidence.
+    Samples without loss (filtered, or with advantage zero where there is no entropy term) are counted by the
+    aggregation but not computed. A part in which no sample has a loss is left out: a zero gradient would still move the
+    weights by Adam's momentum, on no evidence.
     """
+    learns = batch.carries_loss & ((batch.advantages != 0) | (algorithm.entropy_coefficient > 0))
     plans = []
     for part in optimizer_batches(batch, algorithm.optimizer_steps_per_step):
-        weights = np.zeros(len(batch))
-        weights[part] = token_weights(batch.answer_lengths[part], batch.carries_loss[part], algorithm.loss_aggregation)
-        computed = part[(weights[part] > 0) & (batch.advantages[part] != 0)]
-        if not len(computed):
+        if not learns[part].any():
             continue
-        lengths = [int(length) for length in batch.lengths[computed]]
-        cuts = partition(lengths, tokens_per_microbatch, ranks)[rank]
-        plans.append(UpdatePlan(tuple(tuple(int(computed[i]) for i in cut) for cut in cuts), weights))
+        of_microbatch = algorithm.loss_aggregation == "microbatch-token-mean"
+        # A mean over a microbatch counts those of its samples that have no loss, so they have a place in one.
+        placed = part[batch.carries_loss[part] if of_microbatch else learns[part]]
+        lengths = [int(length) for length in batch.lengths[placed]]
+        of_ranks = [
+            [tuple(int(placed[i]) for i in cut) for cut in cuts]
+            for cuts in partition(lengths, tokens_per_microbatch, ranks)
+        ]
+        if of_microbatch:
+            every = (cut for cuts in of_ranks for cut in cuts)
+            weights = microbatch_token_weights(batch.answer_lengths, batch.carries_loss, every, ranks)
+        else:
+            weights = np.zeros(len(batch))
+            weights[part] = token_weights(batch.answer_lengths[part], batch.carries_loss[part], algorithm)
+        own = tuple(tuple(sample for sample in cut if learns[sample]) for cut in of_ranks[rank])
+        plans.append(UpdatePlan(own, weights, int(learns[part].sum())))
     return plans
 
 
@@ -76,15 +91,12 @@ def train_step(
     return {
         **{name: math.fsum(values[name] for values in updates) / len(updates) for name in (updates or [{}])[0]},
         "updates": float(len(updates)),
-        "computed_samples": float(sum(_samples(plan, batch) for plan in plans)),
+        "computed_samples": float(sum(plan.computed for plan in plans)),
+        "group_signal_fraction": groups_with_signal(batch.advantages, batch.groups) / len(np.unique(batch.groups)),
         "learning_rate": learning_rate,
         "proximal_seconds": proximal_seconds,
         "seconds": time.monotonic() - started,
     }
-
-
-def _samples(plan: UpdatePlan, batch: Batch) -> int:
-    return int(((plan.weights > 0) & (batch.advantages != 0)).sum())
 
 
 def _proximal(engine: PolicyEngine, batch: Batch, plan: UpdatePlan) -> list[Tensor]:
@@ -107,19 +119,19 @@ def _update(
     for index, cut in enumerate(plan.cuts):
         engine.set_boundary(index == len(plan.cuts) - 1)
         microbatch = pack(batch, cut, plan.weights).to(engine.device)
-        current, entropy = engine.log_probabilities(microbatch, batch.temperature)
+        current, entropy = engine.log_probabilities(
+            microbatch, batch.temperature, entropy_gradient=algorithm.entropy_coefficient > 0
+        )
         kept = current.detach() if proximal is None else proximal[index]
-        losses = token_losses(current, kept, microbatch, algorithm)
+        ratio = importance_ratio(current, kept, microbatch.answer_lengths, algorithm.importance_sampling_level)
+        losses = token_losses(ratio, current, kept, entropy, microbatch, algorithm)
         sums += metrics.token_sums(
-            current=current,
+            clipped=clipped_tokens(ratio.detach(), microbatch.advantages, algorithm),
             proximal=kept,
             sampler=microbatch.sampler,
-            advantages=microbatch.advantages,
             entropy=entropy,
             losses=losses,
             weights=microbatch.weights,
-            clip_low=algorithm.clip_low,
-            clip_high=algorithm.clip_high,
         )
         engine.backward((losses * microbatch.weights).sum())
     dist.all_reduce(sums)
@@ -132,9 +144,17 @@ def _update(
     return {**metrics.means(sums), "gradient_norm": gradient_norm}
 
 
-def token_losses(current: Tensor, proximal: Tensor, microbatch: Microbatch, algorithm: Algorithm) -> Tensor:
-    """The loss of each answer token, [A], before aggregation: the clipped loss times the importance correction."""
-    losses = clipped_policy_loss(current, proximal, microbatch.advantages, algorithm.clip_low, algorithm.clip_high)
-    if algorithm.importance_correction == "none":
-        return losses
-    return losses * truncated_importance(proximal, microbatch.sampler, algorithm.importance_cap)
+def token_losses(
+    ratio: Tensor, current: Tensor, proximal: Tensor, entropy: Tensor, microbatch: Microbatch, algorithm: Algorithm
+) -> Tensor:
+    """The loss of each answer token, [A], before aggregation.
+
+    The policy loss times the importance correction, less entropyCoefficient times the entropy, which is the policy's
+    own and so needs no correction.
+    """
+    losses = policy_loss(ratio, current, microbatch.advantages, algorithm)
+    if algorithm.importance_correction == "truncated":
+        losses = losses * truncated_importance(proximal, microbatch.sampler, algorithm.importance_cap)
+    if algorithm.entropy_coefficient > 0:
+        losses = losses - algorithm.entropy_coefficient * entropy
+    return losses

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from deepcoder_api.algorithm import Algorithm
 from deepcoder_api.grading import Verdict
-from deepcoder_trainer.algorithm.advantages import group_advantages
+from deepcoder_api.presets import GRPO_PLUS
+from deepcoder_trainer.algorithm.overlong import answer_advantages
 from deepcoder_trainer.batch import Batch, batch_of
 from deepcoder_trainer.samples import FinishReason, Sample
 
@@ -41,17 +44,24 @@ def sample(
     )
 
 
+LONGEST_ANSWER = 29
+"""In tokens, of `random_samples`."""
+
+
 def random_samples(
-    seed: int, *, groups: int = 8, per_group: int = 4, vocabulary: int = 250, truncated: float = 0.1
-) -> list[Sample]:
-    """Groups of random lengths, tokens, rewards and log-probabilities, with their advantages."""
+    seed: int, *, groups: int = 8, per_group: int = 4, vocabulary: int = 250, truncated: float = 0.1,
+    algorithm: Algorithm = GRPO_PLUS,
+) -> list[Sample]:  # fmt: skip
+    """Groups of random lengths, tokens, rewards and log-probabilities, with the advantages that `algorithm` gives.
+
+    Whether one is truncated is drawn too, whatever its length.
+    """
     random = np.random.default_rng(seed)
     count = groups * per_group
     rewards, group = random.integers(0, 2, count).astype(float), np.repeat(np.arange(groups), per_group)
-    advantages = group_advantages(rewards, group)
     made = []
     for index in range(count):
-        answer = random.integers(3, vocabulary, random.integers(2, 30)).tolist()
+        answer = random.integers(3, vocabulary, random.integers(2, LONGEST_ANSWER + 1)).tolist()
         made.append(
             sample(
                 prompt_ids=random.integers(3, vocabulary, random.integers(3, 20)).tolist(),
@@ -60,10 +70,13 @@ def random_samples(
                 finish_reason="length" if random.random() < truncated else "stop",
                 reward=rewards[index],
                 group=int(group[index]),
-                advantage=float(advantages[index]),
             )
         )
-    return made
+    advantages = answer_advantages(
+        rewards, group, [one.truncated for one in made], [len(one.answer_ids) for one in made],
+        max_response_tokens=LONGEST_ANSWER, algorithm=algorithm,
+    )  # fmt: skip
+    return [replace(one, advantage=float(value)) for one, value in zip(made, advantages, strict=True)]
 
 
 def random_batch(seed: int, **shape: int | float) -> Batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepcoder_trainer.algorithm.advantages import equal_groups, group_advantages
+from deepcoder_api.algorithm_spec import Advantage
+from deepcoder_trainer.algorithm.advantages import group_advantages, groups_with_signal
 
 
 def test_one_right_of_four_by_hand() -> None:
@@ -28,10 +30,23 @@ def test_half_right_of_eight_by_hand() -> None:
 
 @pytest.mark.parametrize("reward", [0.0, 1.0, 0.1, 1 / 3])
 def test_an_equal_group_teaches_nothing(reward: float) -> None:
-    """All rewards equal: exactly zero, though the mean of ten thirds is not a third, and the group is counted."""
+    """All rewards equal: exactly zero, though the mean of ten thirds is not a third. Only the other has signal."""
     rewards, groups = [reward] * 10 + [1, 0], [0] * 10 + [1, 1]
-    assert (group_advantages(rewards, groups)[:10] == 0).all()
-    assert equal_groups(rewards, groups) == 1
+    for kind in get_args(Advantage):
+        advantages = group_advantages(rewards, groups, kind)
+        assert (advantages[:10] == 0).all()
+        assert groups_with_signal(advantages, groups) == 1
+
+
+def test_centered_by_hand() -> None:
+    """Dr. GRPO: rewards 1 0 0 0 less their mean of a quarter, whatever their std."""
+    assert group_advantages([1, 0, 0, 0], [0] * 4, "centered").tolist() == [0.75, -0.25, -0.25, -0.25]
+
+
+def test_a_group_with_one_advantage_has_signal() -> None:
+    """Groups are counted, not samples; they need not be numbered in order."""
+    assert groups_with_signal([0, 0.5, 0, 0, 0, -1], [7, 7, 3, 3, 5, 5]) == 2
+    assert groups_with_signal([0, 0], [0, 1]) == 0
 
 
 def test_a_group_of_one_is_zero() -> None:

@@ -47,10 +47,36 @@ def test_equals_torch_log_softmax_in_fp32_whatever_the_chunk(dtype: torch.dtype,
 
 
 def test_entropies_carry_no_gradient() -> None:
-    """They are watched, not optimized."""
+    """They are watched, not optimized, where there is no entropy term."""
     found, entropy = token_log_probabilities(LOGITS.clone().requires_grad_(), tensor([0, 0]), 1.0)
     assert found.requires_grad
     assert not entropy.requires_grad
+
+
+def test_with_a_gradient_of_the_entropy_by_hand() -> None:
+    """Probabilities 1/4 and 3/4: dH/dlogit is -p (log p + H) over the temperature."""
+    logits, temperature = LOGITS[:1].clone().requires_grad_(), 0.5
+    _, entropy = token_log_probabilities(logits, tensor([0]), temperature, entropy_gradient=True)
+    entropy.sum().backward()
+    p = [0.1, 0.9]
+    whole = -sum(one * math.log(one) for one in p)
+    assert logits.grad is not None
+    assert logits.grad[0].tolist() == pytest.approx(
+        [-one * (math.log(one) + whole) / temperature for one in p], rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1024])
+def test_the_gradient_of_the_entropy_is_torchs_whatever_the_chunk(chunk: int) -> None:
+    """Of torch.distributions over the whole logits at once; log-probabilities keep theirs beside it."""
+    torch.manual_seed(1)
+    logits, tokens, weights = torch.randn(7, 50).requires_grad_(), torch.randint(0, 50, (7,)), torch.randn(2, 7)
+    found, entropy = token_log_probabilities(logits, tokens, 0.6, entropy_gradient=True, chunk_tokens=chunk)
+    (found * weights[0] + entropy * weights[1]).sum().backward()
+    plain = logits.detach().clone().requires_grad_()
+    policy = torch.distributions.Categorical(logits=plain / 0.6)
+    (policy.log_prob(tokens) * weights[0] + policy.entropy() * weights[1]).sum().backward()
+    assert torch.allclose(logits.grad, plain.grad, atol=1e-6)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0])

@@ -16,10 +16,10 @@ from deepcoder_trainer.orchestrator.progress import Activity, RunProgress, StepC
 from tests.orchestrator_builders import sample
 
 BATCH = [
-    sample(group=0, reward=1.0),
-    sample(group=0, reward=0.0, verdict=Verdict.WRONG_ANSWER, finish_reason="length"),
-    sample(group=1, reward=0.0, verdict=Verdict.NO_PROGRAM),
-    sample(group=1, reward=0.0, verdict=Verdict.NO_PROGRAM),
+    sample(group=0, reward=1.0, advantage=0.5),
+    sample(group=0, reward=0.0, advantage=-0.5, verdict=Verdict.WRONG_ANSWER, finish_reason="length"),
+    sample(group=1, reward=0.0, advantage=0.0, verdict=Verdict.NO_PROGRAM),
+    sample(group=1, reward=0.0, advantage=0.0, verdict=Verdict.NO_PROGRAM),
 ]
 FIGURES = BatchFigures(
     samples=4, reward=0.25, truncated=0.25, answer_tokens=12, groups_without_signal=1,
@@ -91,7 +91,9 @@ def test_the_clock_adds_up_a_part_that_comes_twice_and_counts_one_that_fails() -
 def test_what_prometheus_reads_after_two_steps() -> None:
     """Gauges are of the last step, counters of both; a metric that the ranks did not give keeps its value."""
     metrics = RunMetrics()
-    metrics.step_done(1, BATCH, FIGURES, {"loss": 0.5, "entropy": 2.0}, {"train": 1.0, "sample": 2.0})
+    metrics.step_done(
+        1, BATCH, FIGURES, {"loss": 0.5, "entropy": 2.0, "group_signal_fraction": 0.5}, {"train": 1.0, "sample": 2.0}
+    )
     metrics.step_done(2, BATCH, FIGURES, {"loss": 0.25}, {"train": 3.0})
     metrics.weights_received(WeightReceipt(attempt=1, version=1, bytes=8, fetch_seconds=0.5, pause_seconds=0.25))
     metrics.checkpoint_committed(Committed("s3://b/step-000002", 2, "now", bytes=10, seconds=1.5))
@@ -105,6 +107,7 @@ def test_what_prometheus_reads_after_two_steps() -> None:
         "deepcoder_response_tokens_per_second": 4,
         "deepcoder_loss": 0.25,
         "deepcoder_entropy_nats": 2,
+        "deepcoder_group_signal_ratio": 0.5,
         'deepcoder_step_part_seconds{part="train"}': 3,
         'deepcoder_step_part_seconds_sum_total{part="train"}': 4,
         'deepcoder_verdicts_total{verdict="no_program"}': 4,

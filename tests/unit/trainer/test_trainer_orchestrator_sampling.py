@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from deepcoder_api.algorithm import Algorithm
 from deepcoder_api.grading import MAX_PROGRAM_CHARACTERS, GradeRequest, GradeResult, TestResult, Verdict
-from deepcoder_api.presets import GRPO_PLUS
+from deepcoder_api.presets import DAPO, DR_GRPO, GRPO_PLUS
 from deepcoder_api.problems import Problem
 from deepcoder_api.specification import SandboxSpec
 from deepcoder_sandbox.client import GradeRefusedError, GradeUnavailableError, SandboxClient
@@ -76,10 +77,10 @@ class Grades(Grader):
         return Graded(verdict, (verdict,), float(right))
 
 
-def sampler(generator: Generator, grader: Grader) -> Sampler:
+def sampler(generator: Generator, grader: Grader, algorithm: Algorithm = ALGORITHM) -> Sampler:
     return Sampler(
         problems={id: problem(id) for id in "ab"}, prompt_of=lambda statement: Prompt(f"<{statement}>", (1, 2)),
-        generator=generator, grader=grader, algorithm=ALGORITHM, metrics=RunMetrics(),
+        generator=generator, grader=grader, algorithm=algorithm, metrics=RunMetrics(),
     )  # fmt: skip
 
 
@@ -101,6 +102,29 @@ async def test_a_batch_has_its_groups_in_order_with_seeds_grades_and_advantages(
     assert (first.prompt, first.answer, first.prompt_ids) == ("<Solve a.>", "answer a/2/0", (1, 2))
     assert (first.answer_ids, first.log_probabilities, first.versions) == ((7, 2), (-0.5, -0.25), (3, 4))
     assert (first.verdict, first.test_verdicts, first.finish_reason) == (Verdict.ACCEPTED, (Verdict.ACCEPTED,), "stop")
+
+
+async def test_the_algorithm_decides_the_advantages_and_leaves_the_rewards() -> None:
+    """Two tokens each at a limit of two: dapo punishes all alike, and rewards stay 1 0 0; dr-grpo only centers."""
+    for preset, expected in ((DAPO, [2 / 3**0.5, -1 / 3**0.5, -1 / 3**0.5]), (DR_GRPO, [2 / 3, -1 / 3, -1 / 3])):
+        algorithm = preset.model_copy(update={"samples_per_prompt": 3})
+        samples = await sampler(Answers(), Grades(), algorithm).group(Draw("b", 0), max_tokens=2)
+        assert [one.advantage for one in samples] == pytest.approx(expected, rel=1e-5)
+        assert [one.reward for one in samples] == [1, 0, 0]
+
+
+async def test_an_answer_near_the_limit_is_punished_in_its_stage() -> None:
+    """Two tokens at a limit of two: the punishment takes away what the right answer earned, and nothing is better."""
+    algorithm = DAPO.model_copy(update={"samples_per_prompt": 3, "overlong_factor": 1.0, "advantage": "centered"})
+    lengths = iter([(7, 2), (7,), (7,)])
+
+    class Uneven(Answers):
+        async def ask(self, question: Question, place: Place) -> Answer:
+            ids = next(lengths)
+            return Answer(f"answer {question.id}", ids, (-0.5,) * len(ids), (4,) * len(ids), "stop")
+
+    samples = await sampler(Uneven(), Grades(), algorithm).group(Draw("b", 0), max_tokens=2)
+    assert [one.advantage for one in samples] == pytest.approx([0, 0, 0], abs=1e-12)
 
 
 async def test_a_sample_that_cannot_be_had_fails_its_group_as_itself() -> None:

@@ -75,6 +75,7 @@ def test_a_microbatch_by_hand() -> None:
     assert packed.boundaries.tolist() == [0, 5, 9]
     assert packed.predictors.tolist() == [2, 3, 5, 6, 7]
     assert packed.answer_ids.tolist() == [14, 15, 22, 23, 24]
+    assert packed.answer_lengths.tolist() == [2, 3]
     assert packed.sampler.tolist() == [-1.0, -2.0, -3.0, -4.0, -5.0]
     assert packed.advantages.tolist() == [0.5, 0.5, -0.25, -0.25, -0.25]
     assert packed.weights.tolist() == [0.125, 0.125, 0.25, 0.25, 0.25]
@@ -84,4 +85,5 @@ def test_a_dummy_has_no_weight() -> None:
     """It goes through a forward and a backward like the others, and weighs nothing."""
     empty = pack(batch_of([sample()], step=1, temperature=1.0, overlong_filter=True), (), np.array([1.0]))
     assert empty.weights.tolist() == dummy().weights.tolist() == [0.0]
+    assert empty.answer_lengths.tolist() == [1]
     assert empty.input_ids.shape == empty.position_ids.shape == (1, 2)

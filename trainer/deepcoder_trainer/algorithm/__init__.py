@@ -1,1 +1,2 @@
-"""GRPO+ as pure functions, one concept a file. advantages, aggregation, truncation and schedule need no torch."""
+"""The algorithms as pure functions, one concept a file. advantages, aggregation, overlong, truncation and schedule need
+no torch."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from deepcoder_api.algorithm_spec import Advantage
+
 EPSILON = 1e-6
 
 
-def group_advantages(rewards: ArrayLike, groups: ArrayLike) -> NDArray[np.float64]:
-    """(reward - mean) / (std + 1e-6) in each group, std unbiased (ddof 1).
+def group_advantages(rewards: ArrayLike, groups: ArrayLike, kind: Advantage = "normalized") -> NDArray[np.float64]:
+    """(reward - mean) / (std + 1e-6) in each group, std unbiased (ddof 1); or reward - mean when `kind` is centered.
 
     rewards: [samples], groups: [samples] integers; samples with an equal entry are one group, in any order.
     Returns [samples]; exactly zero in a group whose rewards are all equal, and in a group of one.
-    Source: DeepSeekMath (GRPO), equation 3; the unbiased std and 1e-6 as DeepCoder's release ran them (verl).
+    Source: DeepSeekMath (GRPO), equation 3; the unbiased std and 1e-6 as DeepCoder's release ran them (verl). Centered:
+    Dr. GRPO (Liu et al. 2025), section 3.2, TRL's `scale_rewards="none"`.
     """
     reward, group = _checked(rewards, groups)
     advantages = np.zeros_like(reward)
@@ -21,20 +24,21 @@ def group_advantages(rewards: ArrayLike, groups: ArrayLike) -> NDArray[np.float6
         members = group == name
         of_group = reward[members]
         if of_group.min() < of_group.max():
-            advantages[members] = (of_group - of_group.mean()) / (of_group.std(ddof=1) + EPSILON)
+            spread = of_group.std(ddof=1) + EPSILON if kind == "normalized" else 1.0
+            advantages[members] = (of_group - of_group.mean()) / spread
     return advantages
 
 
-def equal_groups(rewards: ArrayLike, groups: ArrayLike) -> int:
-    """How many groups have all rewards equal, and so teach nothing. Arguments as in `group_advantages`."""
-    reward, group = _checked(rewards, groups)
-    return sum(int(reward[group == name].min() == reward[group == name].max()) for name in np.unique(group))
+def groups_with_signal(advantages: ArrayLike, groups: ArrayLike) -> int:
+    """How many groups have an advantage that is not zero; the others teach nothing. Both arguments: [samples]."""
+    advantage, group = _checked(advantages, groups)
+    return len(np.unique(group[advantage != 0]))
 
 
-def _checked(rewards: ArrayLike, groups: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    reward, group = np.asarray(rewards, dtype=np.float64), np.asarray(groups, dtype=np.int64)
-    if reward.ndim != 1 or reward.shape != group.shape:
-        raise ValueError(f"rewards {reward.shape} and groups {group.shape} must be vectors of one length")
-    if not np.isfinite(reward).all():
-        raise ValueError(f"rewards must be finite, not {reward[~np.isfinite(reward)][0]}")
-    return reward, group
+def _checked(values: ArrayLike, groups: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    value, group = np.asarray(values, dtype=np.float64), np.asarray(groups, dtype=np.int64)
+    if value.ndim != 1 or value.shape != group.shape:
+        raise ValueError(f"values {value.shape} and groups {group.shape} must be vectors of one length")
+    if not np.isfinite(value).all():
+        raise ValueError(f"values must be finite, not {value[~np.isfinite(value)][0]}")
+    return value, group

@@ -10,32 +10,27 @@ SUMS = ("tokens", "loss", "clipped_low", "clipped_high", "sampler_kl", "entropy"
 
 def token_sums(
     *,
-    current: Tensor,
+    clipped: tuple[Tensor, Tensor],
     proximal: Tensor,
     sampler: Tensor,
-    advantages: Tensor,
     entropy: Tensor,
     losses: Tensor,
     weights: Tensor,
-    clip_low: float,
-    clip_high: float,
 ) -> Tensor:
     """Sums over the tokens of a microbatch, float64 [6] in the order of SUMS; sums of all ranks and cuts add up.
 
-    All arguments are [tokens]; log-probabilities, advantages, entropies and losses of tokens, and their weights in the
-    loss, zero for dummies, which are left out. clipped_low counts tokens that a worse answer pushed below 1 - clip_low,
-    clipped_high those that a better one pushed above 1 + clip_high: the two cases in which the gradient is cut off.
-    sampler_kl is Schulman's k3 estimate of KL(sampler || proximal): exp(d) - 1 - d with d = proximal - sampler.
+    All arguments are [tokens]: whether the clip acts on a token from below and from above (`clipped_tokens`),
+    log-probabilities, entropies and losses of tokens, and their weights in the loss, zero for dummies, which are left
+    out. sampler_kl is Schulman's k3 estimate of KL(sampler || proximal): exp(d) - 1 - d with d = proximal - sampler.
     """
     with torch.no_grad():
         counted = weights > 0
-        ratio = (current - proximal).exp()
         gap = (proximal - sampler).double()
         columns = (
             torch.ones_like(gap),
             losses.double() * weights,
-            ((ratio < 1 - clip_low) & (advantages < 0)).double(),
-            ((ratio > 1 + clip_high) & (advantages > 0)).double(),
+            clipped[0].double(),
+            clipped[1].double(),
             gap.expm1() - gap,
             entropy.double(),
         )
@@ -43,7 +38,11 @@ def token_sums(
 
 
 def means(sums: Tensor) -> dict[str, float]:
-    """The metrics of an optimizer batch from `token_sums` added up over all ranks. `loss` is already a mean."""
+    """The metrics of an optimizer batch from `token_sums` added up over all ranks, over the tokens computed.
+
+    loss: as aggregated, the entropy term in it. clip_fraction_low, clip_fraction_high: shares of tokens, 0 to 1.
+    sampler_kl, entropy: means by token, in nats.
+    """
     values = dict(zip(SUMS, sums.tolist(), strict=True))
     tokens = max(values["tokens"], 1.0)
     return {

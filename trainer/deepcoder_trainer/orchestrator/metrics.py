@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from deepcoder_api.rollout import WeightReceipt
-from deepcoder_trainer.algorithm.advantages import equal_groups
+from deepcoder_trainer.algorithm.advantages import groups_with_signal
 from deepcoder_trainer.orchestrator.checkpoints import Committed
 from deepcoder_trainer.samples import Sample
 
@@ -24,6 +24,7 @@ TRAINING = (
     ("sampler_kl", "sampler_kl_nats", "KL of the sampler from the trainer, by token: the numerical gap"),
     ("learning_rate", "learning_rate", "Learning rate of the last step"),
     ("entropy", "entropy_nats", "Mean entropy of the policy by token"),
+    ("group_signal_fraction", "group_signal_ratio", "Share of groups with an advantage that is not zero"),
 )
 
 
@@ -41,13 +42,14 @@ class BatchFigures:
 
 def batch_figures(samples: Sequence[Sample]) -> BatchFigures:
     """The figures of a batch of at least one sample."""
-    rewards = [sample.reward for sample in samples]
+    rewards, groups = [sample.reward for sample in samples], [sample.group for sample in samples]
+    signal = groups_with_signal([sample.advantage for sample in samples], groups)
     return BatchFigures(
         samples=len(samples),
         reward=sum(rewards) / len(samples),
         truncated=sum(sample.truncated for sample in samples) / len(samples),
         answer_tokens=sum(len(sample.answer_ids) for sample in samples),
-        groups_without_signal=equal_groups(rewards, [sample.group for sample in samples]),
+        groups_without_signal=len(set(groups)) - signal,
         verdicts=dict(Tally(sample.verdict.value for sample in samples)),
     )
 
@@ -81,7 +83,7 @@ class RunMetrics:
         self.part_seconds = self._gauge("step_part_seconds", "Seconds by part of the last step", "part")
         self.part_seconds_sum = self._counter("step_part_seconds_sum", "Seconds by part of all steps", "part")
         self.verdicts = self._counter("verdicts", "Graded answers by verdict", "verdict")
-        self.groups_without_signal = self._counter("groups_without_signal", "Groups whose rewards were all equal")
+        self.groups_without_signal = self._counter("groups_without_signal", "Groups whose advantages were all zero")
         self.warnings = self._gauge("guard_warning", "1 while a guard finds this wrong", "guard")
         self.weight_bytes = self._counter("weight_sync_bytes", "Bytes of weights that rollout servers took over")
         self.weight_seconds = self._counter("weight_sync_seconds", "Seconds of weight take-overs", "part")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from deepcoder_api.presets import Algorithm
 from deepcoder_api.problems import Problem
-from deepcoder_trainer.algorithm.advantages import group_advantages
+from deepcoder_trainer.algorithm.overlong import answer_advantages
 from deepcoder_trainer.orchestrator.cursor import Draw, sample_seed
 from deepcoder_trainer.orchestrator.failures import first_failure
 from deepcoder_trainer.orchestrator.generation import Generator, Place, Question
@@ -34,7 +34,7 @@ class Sampler:
         self._metrics = metrics
 
     async def group(self, draw: Draw, max_tokens: int) -> list[Sample]:
-        """The samples of a draw, with neither group number nor advantage yet: those are a batch's (`batch_of`).
+        """The samples of a draw, with their advantages. Which group of a batch it is, `batch_of` says.
 
         Raises the failure that explains the others when one answer cannot be had or graded; no sample is left out.
         """
@@ -49,7 +49,7 @@ class Sampler:
                 ]
         except BaseExceptionGroup as group:
             raise first_failure(group) from group
-        return [sample.result() for sample in samples]
+        return with_advantages([sample.result() for sample in samples], self._algorithm, max_tokens)
 
     async def _sample(
         self, draw: Draw, grades: GroupGrades, prompt: Prompt, number: int, max_tokens: int, place: Place
@@ -80,15 +80,16 @@ class Sampler:
 
 
 def batch_of(groups: Iterable[Sequence[Sample]]) -> list[Sample]:
-    """The samples of a batch: its groups numbered in their order, each sample with its advantage in its group."""
-    return with_advantages(
-        [dataclasses.replace(sample, group=number) for number, group in enumerate(groups) for sample in group]
-    )
+    """The samples of a batch: its groups numbered in their order."""
+    return [dataclasses.replace(sample, group=number) for number, group in enumerate(groups) for sample in group]
 
 
-def with_advantages(samples: Sequence[Sample]) -> list[Sample]:
-    """The samples with each one's advantage in its group."""
-    advantages = group_advantages([s.reward for s in samples], [s.group for s in samples])
+def with_advantages(samples: Sequence[Sample], algorithm: Algorithm, max_response_tokens: int) -> list[Sample]:
+    """The samples with each one's advantage in its group. Their rewards stay what the grades are worth."""
+    advantages = answer_advantages(
+        [s.reward for s in samples], [s.group for s in samples], [s.truncated for s in samples],
+        [len(s.answer_ids) for s in samples], max_response_tokens=max_response_tokens, algorithm=algorithm,
+    )  # fmt: skip
     return [
         dataclasses.replace(sample, advantage=float(advantage))
         for sample, advantage in zip(samples, advantages, strict=True)

@@ -145,7 +145,7 @@ class StepLoop:
         with clock.part("train"):
             await asyncio.to_thread(
                 write_batch, samples, file, step=step, temperature=algorithm.temperature,
-                overlong_filter=algorithm.overlong_filter,
+                overlong_filter=algorithm.masks_truncated,
             )  # fmt: skip
             rate = learning_rate(step, self.run.total_steps, self.run.spec.optimizer)
             result = await self.ranks.issue(Train(step=step, learning_rate=rate), TRAIN_SECONDS)

@@ -15,7 +15,9 @@ from typing import Literal
 
 import torch.distributed as dist
 
-from deepcoder_api.presets import GRPO_PLUS, Algorithm
+from deepcoder_api.algorithm import Algorithm
+from deepcoder_api.algorithm_spec import Preset
+from deepcoder_api.presets import PRESETS
 from deepcoder_trainer.batch import read_batch
 from deepcoder_trainer.engine import EngineSettings, PolicyEngine, join_process_group
 from deepcoder_trainer.state import load_state, save_state
@@ -23,6 +25,7 @@ from deepcoder_trainer.update import train_step
 from deepcoder_trainer.weights import publish, save_model
 
 LEARNING_RATE = 1e-3
+NORMALIZATION_TOKENS = 29
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ class Job:
     tokens_per_microbatch: int
     zero_stage: int = 0
     precision: Literal["fp32", "bf16"] = "fp32"
+    preset: Preset = "grpo-plus"
     optimizer_steps: int = 1
+    entropy_coefficient: float = 0.0
     gradient_clip: float = 0.0
     take_up: str | None = None
     save_after: list[int] = field(default_factory=list)
@@ -43,8 +48,13 @@ class Job:
 
     @property
     def algorithm(self) -> Algorithm:
-        """grpo-plus with this job's optimizer steps."""
-        return GRPO_PLUS.model_copy(update={"optimizer_steps_per_step": self.optimizer_steps})
+        """This job's preset with its optimizer steps and its entropy term."""
+        changes = {
+            "optimizer_steps_per_step": self.optimizer_steps,
+            "entropy_coefficient": self.entropy_coefficient,
+            "loss_normalization_tokens": NORMALIZATION_TOKENS,
+        }
+        return PRESETS[self.preset].model_copy(update=changes)
 
     def carry_out(self) -> None:
         """All of it. Collective."""

@@ -22,7 +22,7 @@ from transformers.initialization import no_init_weights
 
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_trainer import attention
-from deepcoder_trainer.log_probabilities import token_log_probabilities
+from deepcoder_trainer.answer_scores import AnswerScores
 from deepcoder_trainer.model_files import WeightFiles
 from deepcoder_trainer.packing import Microbatch
 
@@ -113,7 +113,7 @@ class PolicyEngine:
         self.deepspeed: Any
         self.optimizer: Any
         self.deepspeed, self.optimizer, _, _ = deepspeed.initialize(
-            model=self.model, optimizer=adamw, config=settings.deepspeed_config()
+            model=AnswerScores(self.model), optimizer=adamw, config=settings.deepspeed_config()
         )
         self.ranks = dist.get_world_size()
         self.device = torch.device(self.deepspeed.device)
@@ -127,15 +127,15 @@ class PolicyEngine:
 
         The second has one only with `entropy_gradient`.
         """
-        output = self.deepspeed(
+        return self.deepspeed(
+            microbatch.predictors,
+            microbatch.answer_ids,
+            temperature,
+            entropy_gradient,
             input_ids=microbatch.input_ids,
             position_ids=microbatch.position_ids,
-            logits_to_keep=microbatch.predictors,
             use_cache=False,
             **attention.packed_arguments(microbatch.boundaries),
-        )
-        return token_log_probabilities(
-            output.logits[0], microbatch.answer_ids, temperature, entropy_gradient=entropy_gradient
         )
 
     def set_boundary(self, last: bool) -> None:

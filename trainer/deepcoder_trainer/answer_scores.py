@@ -1,0 +1,54 @@
+"""The language model with its head applied to a chunk of tokens at a time: no logits of a whole microbatch exist.
+
+A vocabulary is a hundred times wider than a hidden state's share of memory allows: 32,768 answer tokens over 152,000
+words are 10 GB of bf16 logits, twice that in fp32, and as much again for their gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
+
+from deepcoder_trainer.log_probabilities import CHUNK_TOKENS, chunk_log_probabilities, token_log_probabilities
+
+# What some architectures do to the head's output; their own forward must do it then.
+ALTERED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "output_multiplier")
+
+
+class AnswerScores(nn.Module):
+    """Log-probabilities and entropies of answer tokens. DeepSpeed wraps this, so that ZeRO's hooks see every part."""
+
+    def __init__(self, model: PreTrainedModel, chunk_tokens: int = CHUNK_TOKENS) -> None:
+        super().__init__()
+        self.model = model
+        self._chunk_tokens = chunk_tokens
+        self.by_chunks = not any(getattr(model.config, name, None) for name in ALTERED_LOGITS)
+
+    def forward(
+        self, predictors: Tensor, answer_ids: Tensor, temperature: float, entropy_gradient: bool, **inputs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """(log-probabilities, entropies), both fp32 [A], of `answer_ids`, int64 [A].
+
+        predictors: int64 [A], the positions whose logits predict them. `inputs` are the model's own. Backward computes
+        each chunk's logits again instead of keeping them. Raises ValueError for a temperature that is not above zero.
+        """
+        if not self.by_chunks:
+            logits = self.model(logits_to_keep=predictors, **inputs).logits[0]
+            return token_log_probabilities(logits, answer_ids, temperature, entropy_gradient=entropy_gradient)
+        hidden = self.model.base_model(**inputs).last_hidden_state[0, predictors]
+        pairs = zip(hidden.split(self._chunk_tokens), answer_ids.split(self._chunk_tokens), strict=True)
+        parts = [
+            checkpoint(self._of_chunk, states, tokens, temperature, entropy_gradient, use_reentrant=False)
+            for states, tokens in pairs
+        ]
+        return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+
+    def _of_chunk(
+        self, states: Tensor, tokens: Tensor, temperature: float, entropy_gradient: bool
+    ) -> tuple[Tensor, Tensor]:
+        head = self.model.get_output_embeddings()
+        return chunk_log_probabilities(head(states), tokens, temperature, entropy_gradient)

@@ -277,6 +277,14 @@ NAMES = (
         create='spec.data.sources[1]: Duplicate value: {"name":"made"}',
         apply='.spec.data.sources: duplicate entries for key [name="made"]',
     ),
+    _run(
+        "decontamination-source-named-twice",
+        "spec.data.decontaminate",
+        [{"name": "bench", "format": "jsonl", "uri": f"s3://bucket/{file}.jsonl"} for file in "ab"],
+        validate="spec.data.decontaminate: the name 'bench' is given twice; each must be unique",
+        create='spec.data.decontaminate[1]: Duplicate value: {"name":"bench"}',
+        apply='.spec.data.decontaminate: duplicate entries for key [name="bench"]',
+    ),
     _evaluation(
         "benchmark-named-twice",
         "spec.benchmarks[1]",

@@ -115,6 +115,32 @@ class DataSource(Specification):
         return self
 
 
+class Dedupe(Specification):
+    """Problems with nearly the same statement: the first in the order of the sources stays."""
+
+    similarity: float = Field(
+        ge=0.7,
+        le=1,
+        description="A problem is dropped when its statement has at least this Jaccard similarity with that of one "
+        "already taken; 1 is the same words in nearly the same order. See docs/dataset.md.",
+    )
+
+
+class DecontaminationSource(Specification):
+    """One file of problems that the run must not train on, such as a benchmark's."""
+
+    name: PartName = Field(description="Name of the source, used in reports.")
+    format: Literal["jsonl", "humaneval"] = Field(description="As of data.sources.")
+    uri: ObjectUri = Field(description="The file, as of data.sources.")
+    similarity: float = Field(
+        default=0.5,
+        ge=0.5,
+        le=1,
+        description="A problem is dropped when its statement has at least this Jaccard similarity with one of the "
+        "file's. See docs/dataset.md.",
+    )
+
+
 class DataSpec(Specification):
     """The problems to train on and what they must pass to be used."""
 
@@ -132,6 +158,13 @@ class DataSpec(Specification):
         default="IfPresent",
         description="A problem whose own solution does not pass its tests is dropped; one without a solution "
         "only under Required.",
+    )
+    dedupe: Dedupe | None = Field(default=None, description="Drops near-duplicates; absent, only equal ids are.")
+    decontaminate: list[DecontaminationSource] = Field(
+        default_factory=list[DecontaminationSource],
+        max_length=32,
+        description="Problems near to any of these are dropped and counted.",
+        json_schema_extra={"x-list-map-keys": ["name"]},
     )
 
 
@@ -283,6 +316,7 @@ class TrainingRunSpec(Specification):
     def _names_are_unique(self) -> TrainingRunSpec:
         for field, names in (
             ("data.sources", [source.name for source in self.data.sources]),
+            ("data.decontaminate", [source.name for source in self.data.decontaminate]),
             ("stages", [stage.name for stage in self.stages]),
         ):
             repeated = sorted({name for name in names if names.count(name) > 1})

@@ -113,17 +113,93 @@ class Head(Strict):
     time: str | None = None
 
 
+class Drop(Strict):
+    """Rows of one source that are not in a dataset, for one reason."""
+
+    reason: str
+    count: int
+    examples: tuple[str, ...] = Field(description="The first of them, for people: which row, and what is wrong.")
+
+
+class SourceReport(Strict):
+    """One source of a dataset: what it held, and what came of it."""
+
+    name: str
+    format: str
+    uri: str = Field(description="Where it was read when the dataset was made; an equal source may lie elsewhere.")
+    sha256: str = Field(description="Digest of its content.")
+    read: int = Field(description="Rows read.")
+    kept: int = Field(description="Problems in the dataset.")
+    verified: int = Field(description="Problems whose own solution was accepted by the sandbox.")
+    duplicate_tests: int = Field(description="Tests taken out because the same problem has them twice.")
+    drops: tuple[Drop, ...] = Field(description="The most frequent reason first.")
+
+
+class DecontaminationReport(Strict):
+    """A source that no problem of the dataset may be near to."""
+
+    name: str
+    format: str
+    uri: str
+    sha256: str
+    similarity: float = Field(description="A problem with this Jaccard similarity, or more, was dropped.")
+    problems: int = Field(description="Problems that were compared with.")
+    unreadable: int = Field(description="Rows that could not be read, so that nothing was compared with them.")
+
+
+class DatasetRules(Strict):
+    """What a problem had to pass, as the specification said."""
+
+    min_tests: int
+    max_prompt_tokens: int
+    verify_solutions: str
+    dedupe_similarity: float | None = Field(description="None: near-duplicates were not looked for.")
+
+
+class Histogram(Strict):
+    """How a whole number is spread over the problems of a dataset."""
+
+    name: str
+    unit: str
+    edges: tuple[int, ...] = Field(description="One more than counts: bin i holds edges[i] <= value < edges[i + 1].")
+    counts: tuple[int, ...]
+    minimum: int
+    median: float
+    mean: float
+    maximum: int
+
+
 class DatasetReport(Strict):
-    """report.json of a prepared dataset: what was read, kept and dropped, by reason."""
+    """report.json of a prepared dataset: what was read, kept and dropped, and by which rules."""
 
     key: str
     problems: int
-    read: dict[str, int] = Field(description="Rows read, by source.")
-    kept: dict[str, int] = Field(description="Problems kept, by source.")
-    dropped: dict[str, int] = Field(description="Problems dropped, by reason.")
     verified: int = Field(description="Problems whose own solution was accepted by the sandbox.")
     tests: int
     seconds: float
+    rules: DatasetRules
+    sources: tuple[SourceReport, ...] = Field(description="In the order of the specification.")
+    decontamination: tuple[DecontaminationReport, ...]
+    histograms: tuple[Histogram, ...]
+    software: dict[str, str] = Field(description="Versions of what made it.")
+
+    @property
+    def read(self) -> dict[str, int]:
+        """Rows read, by source."""
+        return {source.name: source.read for source in self.sources}
+
+    @property
+    def kept(self) -> dict[str, int]:
+        """Problems kept, by source."""
+        return {source.name: source.kept for source in self.sources}
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Rows dropped, by reason, over all sources."""
+        counts: dict[str, int] = {}
+        for drop in (drop for source in self.sources for drop in source.drops):
+            counts[drop.reason] = counts.get(drop.reason, 0) + drop.count
+        return counts
 
 
 class BenchmarkReport(Strict):

@@ -74,7 +74,7 @@ class TestLimit(Specification):
     )
 
 
-class DataSource(Specification):
+class ProblemSource(Specification):
     """Files of problems. docs/sources.md has each format's columns and prompt."""
 
     model_config = ConfigDict(
@@ -103,16 +103,21 @@ class DataSource(Specification):
     window: Window | None = Field(
         default=None, description="Days of the contests that problems are taken from; only for livecodebench."
     )
-    tests: TestLimit = Field(default=TestLimit(), description="Which of a problem's tests are used.")
 
     @model_validator(mode="after")
-    def _window_needs_dates(self) -> DataSource:
+    def _window_needs_dates(self) -> ProblemSource:
         if self.window is not None and self.format not in DATED_FORMATS:
             raise ValueError(
                 f"window: rows of format {self.format!r} have no contest date; formats that have: "
                 f"{', '.join(DATED_FORMATS)}"
             )
         return self
+
+
+class DataSource(ProblemSource):
+    """Problems to train on."""
+
+    tests: TestLimit = Field(default=TestLimit(), description="Which of a problem's tests are used.")
 
 
 class Dedupe(Specification):
@@ -126,12 +131,9 @@ class Dedupe(Specification):
     )
 
 
-class DecontaminationSource(Specification):
-    """One file of problems that the run must not train on, such as a benchmark's."""
+class DecontaminationSource(ProblemSource):
+    """Problems that the run must not train on, such as a benchmark's."""
 
-    name: PartName = Field(description="Name of the source, used in reports.")
-    format: Literal["jsonl", "humaneval"] = Field(description="As of data.sources.")
-    uri: ObjectUri = Field(description="The file, as of data.sources.")
     similarity: float = Field(
         default=0.5,
         ge=0.5,

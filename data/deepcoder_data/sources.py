@@ -7,18 +7,19 @@ import json
 from collections.abc import Iterator, Sequence
 
 from deepcoder_api.problems import AssertionTest, FunctionTest, Problem, StdinTest, Test
-from deepcoder_api.training_run import DataSource, TestLimit
+from deepcoder_api.training_run import DataSource, ProblemSource, TestLimit
 from deepcoder_data.readers import read_source_file
 from deepcoder_data.rows import BadRow, SkippedRow
 from deepcoder_data.source_files import NamedFile
 
 
-def read_source(source: DataSource, files: Sequence[NamedFile]) -> Iterator[Problem | BadRow | SkippedRow]:
+def read_source(source: ProblemSource, files: Sequence[NamedFile]) -> Iterator[Problem | BadRow | SkippedRow]:
     """Every row of the source, in the order of its files. Raises DamagedError, which names the source's URI."""
+    limit = source.tests if isinstance(source, DataSource) else TestLimit()
     for file in files:
         uri = f"{source.uri}: {file.name}" if file.name else source.uri
         for row in read_source_file(file.path, uri, source.format, source.window, name=file.name):
-            yield limit_tests(row, source.tests) if isinstance(row, Problem) else row
+            yield limit_tests(row, limit) if isinstance(row, Problem) else row
 
 
 def source_digest(files: Sequence[NamedFile]) -> str:

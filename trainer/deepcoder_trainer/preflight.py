@@ -17,7 +17,10 @@ def preflight(run: ResolvedRun, store: ObjectStore) -> str:
     check_model(store, spec.storage, spec.model.uri, spec.model.revision)
     for source in spec.data.sources:
         check_file(store, spec.storage, source.uri, field=f"spec.data.sources[{source.name}].uri")
-    return f"the model, the bucket and {len(spec.data.sources)} file(s) of problems are there"
+    for source in spec.data.decontaminate:
+        check_file(store, spec.storage, source.uri, field=f"spec.data.decontaminate[{source.name}].uri")
+    files = len(spec.data.sources) + len(spec.data.decontaminate)
+    return f"the model, the bucket and {files} file(s) of problems are there"
 
 
 def main() -> TerminationMessage:

@@ -5,33 +5,40 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import structlog
 
-from deepcoder_api.artifacts import DatasetReport, dataset_uri
+from deepcoder_api.artifacts import dataset_uri
 from deepcoder_api.lifecycle import TerminationMessage
 from deepcoder_api.processes import CLAIM_DIRECTORY
 from deepcoder_api.resolve import ResolvedRun
+from deepcoder_api.training_run import ProblemSource
 from deepcoder_data.causes import STORAGE_URI, cause, failure
 from deepcoder_data.configuration import read_resource, work_directory
 from deepcoder_data.dataset import commit_dataset, read_report
 from deepcoder_data.fetch_model import fetch_tokenizer
 from deepcoder_data.models import TOKENIZER_PATTERNS, matching
-from deepcoder_data.source_files import local_files
+from deepcoder_data.source_files import NamedFile, local_files
 from deepcoder_data.sources import source_digest
 from deepcoder_data.store import ObjectStore, StoreError, open_store
 from deepcoder_data.termination import PermanentError, run_process
 from deepcoder_sandbox.client import SandboxClient
 from deepcoder_trainer.orchestrator.failures import RunChanged
 from deepcoder_trainer.orchestrator.prompts import PromptRenderer
-from deepcoder_trainer.preparation.keys import dataset_key
+from deepcoder_trainer.preparation.decontamination import DecontaminationContent, read_benchmarks
+from deepcoder_trainer.preparation.keys import Digests, dataset_key
 from deepcoder_trainer.preparation.pipeline import SourceContent, select
-from deepcoder_trainer.preparation.selection import Tally
+from deepcoder_trainer.preparation.report import dataset_report
+from deepcoder_trainer.preparation.report_page import REPORT_PAGE, report_page
+from deepcoder_trainer.preparation.report_table import report_table
+from deepcoder_trainer.preparation.selection import Selection
+from deepcoder_trainer.preparation.tally import Tally
 from deepcoder_trainer.preparation.verification import Verifier
 
 IN_FLIGHT_PER_REPLICA = 16
@@ -44,8 +51,12 @@ def prepare(
     """Make the run's dataset, or find an equal one. `folder` is for temporary files. Raises PermanentError."""
     started = time.monotonic()
     renderer, tokenizer = _tokenizer(run, store, folder / "tokenizer", claim)
-    with _contents(run, store, folder) as contents:
-        digests = {given.source.name: source_digest(given.files) for given in contents}
+    data = run.spec.data
+    with (
+        _local_files(run, store, folder, "sources", data.sources) as files,
+        _local_files(run, store, folder, "decontaminate", data.decontaminate) as apart,
+    ):
+        digests = Digests(_digests(data.sources, files), _digests(data.decontaminate, apart))
         key = dataset_key(run, digests, tokenizer)
         uri = dataset_uri(run.spec.storage.uri, key)
         with _storage_failures(run):
@@ -55,10 +66,15 @@ def prepare(
             return _message("Reused", uri, f"{found.problems} problems of an equal dataset, {found.verified} verified")
         output = folder / "dataset"
         output.mkdir()
-        tally = asyncio.run(_select(run, contents, renderer, sandbox, output))
+        benchmarks = read_benchmarks(map(DecontaminationContent, data.decontaminate, apart))
+        selection = Selection(data, lambda text: len(renderer(text).ids), benchmarks)
+        contents = list(map(SourceContent, data.sources, files))
+        tally = asyncio.run(_select(run, contents, selection, sandbox, output))
     if not tally.kept:
         raise PermanentError("DataEmpty", _nothing_left(run, tally))
-    report = _report(key, tally, time.monotonic() - started)
+    report = dataset_report(key, data, digests, tally, benchmarks, time.monotonic() - started)
+    (output / REPORT_PAGE).write_text(report_page(report), encoding="utf-8")
+    sys.stdout.write(f"{report_table(report)}\n")
     with _storage_failures(run):
         # Another run may have prepared the same meanwhile: what is complete is never written again.
         if read_report(store, uri) is None:
@@ -67,14 +83,12 @@ def prepare(
 
 
 async def _select(
-    run: ResolvedRun, contents: list[SourceContent], renderer: PromptRenderer, sandbox: str, output: Path
+    run: ResolvedRun, contents: list[SourceContent], selection: Selection, sandbox: str, output: Path
 ) -> Tally:
     in_flight = IN_FLIGHT_PER_REPLICA * run.spec.sandbox.replicas
     async with SandboxClient(sandbox, max_in_flight=in_flight) as client:
         verifier = Verifier(client, run.spec.sandbox, run.spec.data)
-        return await select(
-            contents, run.spec.data, lambda text: len(renderer(text).ids), verifier, output, in_flight=in_flight
-        )
+        return await select(contents, selection, verifier, output, in_flight=in_flight)
 
 
 def _tokenizer(run: ResolvedRun, store: ObjectStore, folder: Path, claim: Path) -> tuple[PromptRenderer, str]:
@@ -99,17 +113,19 @@ def _tokenizer(run: ResolvedRun, store: ObjectStore, folder: Path, claim: Path) 
 
 
 @contextmanager
-def _contents(run: ResolvedRun, store: ObjectStore, folder: Path) -> Iterator[list[SourceContent]]:
-    """All sources on this machine. Raises PermanentError that names the one that cannot be had, or cannot be read."""
+def _local_files(
+    run: ResolvedRun, store: ObjectStore, folder: Path, field: str, sources: Sequence[ProblemSource]
+) -> Iterator[list[list[NamedFile]]]:
+    """The files of each source on this machine. Raises PermanentError that names the one that cannot be had or read."""
     with ExitStack() as stack:
-        contents: list[SourceContent] = []
-        for source in run.spec.data.sources:
+        contents: list[list[NamedFile]] = []
+        for source in sources:
             try:
                 files = stack.enter_context(local_files(store, source.uri, folder))
             except StoreError as error:
-                field = f"spec.data.sources[{source.name}].uri"
-                raise failure(error, field, source.uri, run.spec.storage, "DataNotFound") from error
-            contents.append(SourceContent(source, files))
+                named = f"spec.data.{field}[{source.name}].uri"
+                raise failure(error, named, source.uri, run.spec.storage, "DataNotFound") from error
+            contents.append(files)
             size = sum(file.path.stat().st_size for file in files)
             log.info("source is here", source=source.name, files=len(files), bytes=size)
         yield contents
@@ -126,26 +142,17 @@ def _storage_failures(run: ResolvedRun) -> Iterator[None]:
 
 def _nothing_left(run: ResolvedRun, tally: Tally) -> str:
     sources = ", ".join(source.name for source in run.spec.data.sources)
-    if not tally.read.total():
+    if not tally.read:
         return cause("spec.data.sources", sources, "no problem is there: every source is empty")
-    return cause("spec.data.sources", sources, f"no problem is left of {tally.read.total()} read: {tally.drops()}")
-
-
-def _report(key: str, tally: Tally, seconds: float) -> DatasetReport:
-    return DatasetReport(
-        key=key,
-        problems=tally.kept.total(),
-        read=dict(tally.read),
-        kept=dict(tally.kept),
-        dropped=dict(tally.dropped),
-        verified=tally.verified,
-        tests=tally.tests,
-        seconds=round(seconds, 3),
-    )
+    return cause("spec.data.sources", sources, f"no problem is left of {tally.read} read: {tally.drops()}")
 
 
 def _message(reason: str, uri: str, said: str) -> TerminationMessage:
     return TerminationMessage(outcome="done", reason=reason, cause=said[:2048], uri=uri)
+
+
+def _digests(sources: Sequence[ProblemSource], contents: Sequence[list[NamedFile]]) -> dict[str, str]:
+    return {source.name: source_digest(files) for source, files in zip(sources, contents, strict=True)}
 
 
 def _digest(file: Path) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deepcoder_api.artifacts import DatasetReport
+from deepcoder_api.artifacts import DatasetReport, DatasetRules
 from deepcoder_data.dataset import DatasetWriter, commit_dataset, load_problems, read_report
 from deepcoder_data.folders import DamagedError
 from deepcoder_data.readers import read_problems
@@ -14,7 +14,16 @@ from deepcoder_data.store import BucketMissingError, ObjectMissingError, ObjectS
 from tests.problem_builders import json_lines, problem
 
 REPORT = DatasetReport(
-    key="k", problems=2, read={"made": 3}, kept={"made": 2}, dropped={"no_tests": 1}, verified=2, tests=4, seconds=1.5
+    key="k",
+    problems=2,
+    verified=2,
+    tests=4,
+    seconds=1.5,
+    rules=DatasetRules(min_tests=1, max_prompt_tokens=64, verify_solutions="Required", dedupe_similarity=0.95),
+    sources=(),
+    decontamination=(),
+    histograms=(),
+    software={"python": "3.11"},
 )
 PROBLEMS = [problem("b"), problem("a")]
 

@@ -63,6 +63,11 @@ class Preparation:
         """Write the file of problems."""
         self.store.put_bytes(f"{self.folder}/problems.jsonl", content)
 
+    def put_beside(self, name: str, content: bytes) -> str:
+        """Write another file; returns its URI."""
+        self.store.put_bytes(f"{self.folder}/{name}", content)
+        return f"{self.folder}/{name}"
+
     def prepare(self, sandbox: str, **data: Any) -> tuple[TerminationMessage, DatasetReport]:
         """Prepare the file, and what came of it."""
         self._calls += 1
@@ -124,6 +129,106 @@ def test_what_is_dropped_is_counted_by_reason(preparation: Preparation, sandbox:
     kept = load_problems(preparation.store, message.uri)
     assert list(kept) == ["right", "without a solution"]
     assert kept["right"].source == "made"
+
+
+STATEMENT = "Read n and then n integers on one line, add up those that are even, and print the sum modulo seven."
+BENCHMARK = "Given a string, print the longest of its substrings in which no letter occurs twice, the first of them."
+
+
+def test_a_dataset_is_checked_and_reported(
+    preparation: Preparation, sandbox: LocalSandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Repeated, contradictory, near and contaminated problems, over two sources, in report.json, page and log."""
+    test = {"kind": "stdin", "input": "1\n", "output": "2\n"}
+    preparation.put(
+        json_lines(
+            [
+                problem("first", prompt=STATEMENT, solution=WRONG),
+                problem("second", prompt=STATEMENT.upper()),
+                problem("third", prompt=f"  {STATEMENT}"),
+                problem("leaked", prompt=BENCHMARK.replace("print", "write")),
+                problem("torn", prompt="Torn.", tests=[test, {**test, "output": "3\n"}]),
+            ]
+        )
+    )
+    more = json_lines(
+        [
+            problem("fourth", prompt=STATEMENT.replace(",", "")),
+            problem("fifth", prompt="Double.", tests=[test, test, {**test, "input": "2", "output": "4"}]),
+        ]
+    )
+    sources = [
+        {"name": "made", "format": "jsonl", "uri": f"{preparation.folder}/problems.jsonl"},
+        {"name": "more", "format": "jsonl", "uri": preparation.put_beside("more.jsonl", more)},
+    ]
+    bench = preparation.put_beside("bench.jsonl", json_lines([problem("held-out", prompt=BENCHMARK)]) + b"no row\n")
+    apart = [{"name": "bench", "format": "jsonl", "uri": bench}]
+
+    message, report = preparation.prepare(
+        sandbox.url, sources=sources, decontaminate=apart, dedupe={"similarity": 0.95}
+    )
+
+    assert message.uri is not None
+    assert list(load_problems(preparation.store, message.uri)) == ["second", "fifth"]
+    made, other = report.sources
+    assert {drop.reason: (drop.count, drop.examples[0].split(": test")[0]) for drop in made.drops} == {
+        "solution_wrong_answer": (1, "first"),
+        "near_duplicate": (1, "third: 1.00 near to made second"),
+        "contaminated": (1, "leaked: 0.58 near to bench held-out"),
+        "contradictory_tests": (1, "torn"),
+    }
+    assert {drop.reason: drop.examples for drop in other.drops} == {
+        "near_duplicate": ("fourth: 1.00 near to made second",)
+    }
+    assert (made.duplicate_tests, other.duplicate_tests, report.tests) == (0, 1, 4)
+    assert [(one.name, one.problems, one.unreadable) for one in report.decontamination] == [("bench", 1, 1)]
+    page = preparation.store.get_bytes(f"{message.uri}/report.html").decode()
+    assert "leaked: 0.58 near to bench held-out" in page
+    assert ["made", "5", "1", "1", "4"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "said"),
+    [
+        (None, "DataNotFound", ""),
+        (b"[]\n", "DataEmpty", "it has no problem that can be read (line 1: "),
+    ],
+)
+def test_a_file_to_keep_apart_from_must_be_there(
+    preparation: Preparation, content: bytes | None, reason: str, said: str
+) -> None:
+    """It is named as a source is, and no dataset is written that was not compared."""
+    preparation.put(json_lines([problem("a")]))
+    uri = f"{preparation.folder}/bench.jsonl"
+    if content is not None:
+        preparation.put_beside("bench.jsonl", content)
+
+    with pytest.raises(PermanentError) as caught:
+        preparation.prepare("unix:///no/sandbox", decontaminate=[{"name": "bench", "format": "jsonl", "uri": uri}])
+
+    assert caught.value.reason == reason
+    assert str(caught.value).startswith(f'spec.data.decontaminate[bench].uri: "{uri}": {said}')
+    assert list(preparation.store.list(f"{preparation.folder}/datasets")) == []
+
+
+def test_another_benchmark_is_another_dataset(preparation: Preparation, sandbox: LocalSandbox) -> None:
+    """Its content is in the key: what was compared with an older one is not reused."""
+    preparation.put(json_lines([problem("a")]))
+    apart = [
+        {
+            "name": "bench",
+            "format": "jsonl",
+            "uri": preparation.put_beside("b", json_lines([problem("b", prompt="Else.")])),
+        }
+    ]
+    first, _ = preparation.prepare(sandbox.url, decontaminate=apart)
+    again, _ = preparation.prepare(sandbox.url, decontaminate=apart)
+    preparation.put_beside("b", json_lines([problem("b", prompt="Otherwise.")]))
+
+    other, _ = preparation.prepare(sandbox.url, decontaminate=apart)
+
+    assert (again.reason, again.uri) == ("Reused", first.uri)
+    assert (other.reason, other.uri != first.uri) == ("Prepared", True)
 
 
 @pytest.mark.parametrize(

@@ -5,16 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from deepcoder_api.resolve import ResolvedRun
+from deepcoder_api.training_run import ProblemSource
 
-FORMAT_REVISION = 2
+FORMAT_REVISION = 3
 """Counts changes of the file's schema, of the readers, and of the checks: what an older version wrote is not reused."""
 KEY_DIGITS = 32
 
 
-def dataset_key(run: ResolvedRun, source_digests: Mapping[str, str], tokenizer_digest: str) -> str:
-    """The key, in hex. `source_digests` has the sha256 of each source's content by the source's name.
+@dataclass(frozen=True)
+class Digests:
+    """The sha256 of each source's content, and of each decontamination source's, by name."""
+
+    sources: Mapping[str, str]
+    decontamination: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def dataset_key(run: ResolvedRun, digests: Digests, tokenizer_digest: str) -> str:
+    """The key, in hex.
 
     Where the sources and the model lie does not matter, only what they hold. The sandbox's profile and
     limits matter only when solutions are run.
@@ -23,12 +34,15 @@ def dataset_key(run: ResolvedRun, source_digests: Mapping[str, str], tokenizer_d
     verifies = data.verify_solutions != "Never"
     shape = {
         "format": FORMAT_REVISION,
-        "sources": [
-            [source.model_dump(mode="json", exclude={"uri"}), source_digests[source.name]] for source in data.sources
-        ],
-        "data": data.model_dump(mode="json", exclude={"sources"}),
+        "sources": [_content(source, digests.sources) for source in data.sources],
+        "decontaminate": [_content(source, digests.decontamination) for source in data.decontaminate],
+        "data": data.model_dump(mode="json", exclude={"sources", "decontaminate"}),
         "tokenizer": tokenizer_digest,
         "limits": run.spec.sandbox.limits.model_dump(mode="json") if verifies else None,
         "profile": run.spec.sandbox.profile if verifies else None,
     }
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:KEY_DIGITS]
+
+
+def _content(source: ProblemSource, digests: Mapping[str, str]) -> list[Any]:
+    return [source.model_dump(mode="json", exclude={"uri"}), digests[source.name]]

@@ -10,6 +10,7 @@ from deepcoder_api.specification import SandboxSpec
 from deepcoder_api.training_run import DataSpec
 from deepcoder_data.termination import RetryableError
 from deepcoder_sandbox.client import GradeRefusedError, GradeUnavailableError, SandboxClient
+from deepcoder_trainer.preparation.selection import Refusal
 
 # A sandbox that has just been asked for may still be starting.
 GRADE_SECONDS = 900.0
@@ -17,11 +18,10 @@ GRADE_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one problem: kept, with its solution verified or not, or dropped for `reason`."""
+    """What came of one problem: kept, with its solution verified or not, or refused."""
 
     verified: bool = False
-    reason: str | None = None
-    detail: str = ""
+    refusal: Refusal | None = None
 
 
 class Verifier:
@@ -38,7 +38,7 @@ class Verifier:
         if not self._runs or problem.solution is None:
             return Outcome()
         if len(problem.solution) > MAX_PROGRAM_CHARACTERS:
-            return Outcome(reason="solution_too_long", detail=f"{len(problem.solution)} characters")
+            return Outcome(refusal=Refusal("solution_too_long", f"{len(problem.solution)} characters"))
         try:
             result = await self._sandbox.grade(
                 test_suite(problem),
@@ -51,7 +51,7 @@ class Verifier:
         except GradeUnavailableError as error:
             raise RetryableError("SandboxUnavailable", f"solutions cannot be verified: {error}") from error
         except GradeRefusedError as error:
-            return Outcome(reason="refused_by_sandbox", detail=str(error))
+            return Outcome(refusal=Refusal("refused_by_sandbox", str(error)))
         if result.accepted:
             return Outcome(verified=True)
-        return Outcome(reason=f"solution_{result.verdict.value}", detail=result.detail)
+        return Outcome(refusal=Refusal(f"solution_{result.verdict.value}", result.detail))

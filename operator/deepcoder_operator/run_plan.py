@@ -75,7 +75,8 @@ def _within_deadline(context: RunContext) -> RunPlan | None:
 def _fit_for_a_cluster(context: RunContext) -> RunPlan | None:
     spec = context.run.spec
     sources = [(f"spec.data.sources[{index}].uri", source.uri) for index, source in enumerate(spec.data.sources)]
-    return gates.local_only(context.draft, [("spec.model.uri", spec.model.uri), *sources])
+    apart = [(f"spec.data.decontaminate[{index}].uri", one.uri) for index, one in enumerate(spec.data.decontaminate)]
+    return gates.local_only(context.draft, [("spec.model.uri", spec.model.uri), *sources, *apart])
 
 
 def _runtime_class(context: RunContext) -> RunPlan | None:

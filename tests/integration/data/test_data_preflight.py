@@ -87,6 +87,21 @@ def test_what_is_in_order_passes_and_leaves_no_trace(stored: Stored) -> None:
     assert [entry.uri for entry in stored.store.list(stored.folder)] == before
 
 
+def test_a_file_to_keep_apart_from_must_be_there(stored: Stored) -> None:
+    """It is looked at, counted and named as a source is."""
+    sources = [{"name": "made", "format": "jsonl", "uri": stored.problems}]
+    bench = {"name": "bench", "format": "jsonl", "uri": f"{stored.folder}/bench.jsonl"}
+    given = {"sources": sources, "decontaminate": [bench]}
+
+    with pytest.raises(PermanentError) as caught:
+        stored.run(data=given)
+    stored.put("bench.jsonl", json_lines([problem("a")]))
+
+    assert caught.value.reason == "DataNotFound"
+    assert str(caught.value).startswith(f'spec.data.decontaminate[bench].uri: "{bench["uri"]}": ')
+    assert stored.run(data=given) == "the model, the bucket and 2 file(s) of problems are there"
+
+
 def without(*names: str) -> Callable[[Stored], None]:
     """The damage of objects that are not there."""
 

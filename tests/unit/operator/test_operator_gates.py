@@ -36,6 +36,15 @@ def failed_with(plan: Plan[Any]) -> tuple[str, str]:
             {"data": {"sources": [{"name": "a", "format": "jsonl", "uri": "file:///p.jsonl"}]}},
             'spec.data.sources[0].uri: "file:///p.jsonl"',
         ),
+        (
+            {
+                "data": {
+                    "sources": [{"name": "a", "format": "jsonl", "uri": "s3://b/p.jsonl"}],
+                    "decontaminate": [{"name": "a", "format": "jsonl", "uri": "file:///p.jsonl"}],
+                }
+            },
+            'spec.data.decontaminate[0].uri: "file:///p.jsonl"',
+        ),
     ],
 )
 def test_folders_of_the_users_machine_are_refused(changes: dict[str, Any], cause: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from deepcoder_api.artifacts import DatasetReport
 from deepcoder_data.dataset import load_problems, read_report
 from deepcoder_data.store import ObjectStore
+from deepcoder_data.termination import PermanentError
 from deepcoder_sandbox.local import LocalSandbox, start_local_sandbox
 from deepcoder_trainer.prepare import prepare
 from tests.dataset_rows import (
@@ -132,3 +133,18 @@ def test_another_file_of_a_folder_is_another_dataset(preparation: Preparation, s
 
     reason, second, report = preparation.prepare(sandbox.url, source)
     assert (reason, second != first, report.problems) == ("Prepared", True, 2)
+
+
+def test_a_damaged_file_is_a_permanent_fault_of_its_source(preparation: Preparation) -> None:
+    """Another try cannot help. The file is named, and nothing is written."""
+    folder = preparation.folder / "taco"
+    write_parquet(folder / "a.parquet", [taco_row()])
+    (folder / "b.parquet").write_bytes(b"PAR1 and no more")
+    source = {"name": "taco", "format": "taco", "uri": folder.as_uri()}
+
+    with pytest.raises(PermanentError) as caught:
+        preparation.prepare("unix:///no/sandbox", source, verifySolutions="Never")
+
+    assert caught.value.reason == "Damaged"
+    said = f'spec.data.sources[taco].uri: "{folder.as_uri()}": b.parquet: the Parquet file is damaged after row 0: '
+    assert str(caught.value).startswith(said)

@@ -5,17 +5,29 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepcoder_api.problems import Problem
+from deepcoder_api.problems import Problem, test_suite
 from deepcoder_data import readers
 from deepcoder_data.folders import DamagedError
-from deepcoder_data.readers import BadRow, Format, read_file, read_problems
+from deepcoder_data.formats import FORMATS
+from deepcoder_data.readers import BadRow, Format, SkippedRow, read_file, read_problems, read_source_file
 from deepcoder_data.store import ObjectMissingError, ObjectStore
-from tests.dataset_rows import deepcoder_row, json_rows, livecodebench_row, mbpp_row, synthetic_1_row, taco_row
+from tests.dataset_rows import (
+    deepcoder_row,
+    json_rows,
+    livecodebench_function_row,
+    livecodebench_row,
+    mbpp_row,
+    pickled_tests,
+    synthetic_1_row,
+    taco_function_row,
+    taco_row,
+)
 from tests.problem_builders import human_eval_row, json_lines, problem, write
 
 STORE = ObjectStore(None, "us-east-1")  # file:// URIs never reach it
@@ -99,6 +111,46 @@ def test_a_row_of_every_format_stands_between_bad_ones(tmp_path: Path, format: F
 
     assert [type(one) for one in rows] == [BadRow] * 4 + [Problem] + [BadRow] * 4
     assert [one.line for one in rows if isinstance(one, BadRow)] == [1, 2, 3, 4, 6, 7, 8, 9]
+
+
+# Values as they are, as JSON, and as Python prints them; a right row with one column put wrong reaches furthest.
+odd_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.just("f") | st.just("python"),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["inputs", "outputs", "fn_name", "test_cases", "type", "testtype"]), inner)
+        | st.fixed_dictionaries({"input": inner, "output": inner, "testtype": st.just("functional")})
+        | inner.map(lambda value: json.dumps(value))
+        | inner.map(repr)
+        | inner.map(pickled_tests)
+    ),
+    max_leaves=9,
+)
+ROWS: dict[Format, list[dict[str, Any]]] = {
+    "humaneval": [json.loads(human_eval_row())],
+    "mbpp": [mbpp_row()],
+    "taco": [taco_row(), taco_function_row()],
+    "synthetic-1": [synthetic_1_row()],
+    "livecodebench": [livecodebench_row(), livecodebench_function_row()],
+    "deepcoder": [deepcoder_row()],
+}
+
+
+@given(data=st.data(), format=st.sampled_from(sorted(ROWS)), value=odd_values)
+def test_no_value_of_a_column_is_an_error(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, format: Format, value: Any
+) -> None:
+    """The row is a problem, a bad row or left out, and a problem's tests can be written for the sandbox."""
+    row = data.draw(st.sampled_from(ROWS[format]))
+    column = data.draw(st.sampled_from(sorted(FORMATS[format].columns)))
+    file = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    file.write_text(json.dumps({**row, column: value}))
+
+    (read,) = read_source_file(file, "x", format)
+
+    assert isinstance(read, Problem | BadRow | SkippedRow)
+    if isinstance(read, Problem) and read.tests:
+        test_suite(read).content_hash()
 
 
 def test_rows_that_the_format_leaves_out_are_no_bad_rows(tmp_path: Path) -> None:

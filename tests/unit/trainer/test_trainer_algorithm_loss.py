@@ -103,11 +103,14 @@ def test_the_gradient_of_a_sequences_ratio_is_shared_by_its_tokens() -> None:
 
 
 def test_the_ratio_of_a_long_sequence_is_finer_than_gspos_clip() -> None:
-    """64,000 tokens, each a millionth likelier: float32 inputs, and a ratio within 1e-6 of its value."""
-    current = torch.full((64_000,), -0.5)
-    ratio = importance_ratio(current, current - 2**-16, tensor([64_000]), "sequence")
+    """64,000 tokens, each 2**-16 likelier: float32 inputs, and a ratio and its gradient within a millionth."""
+    current = torch.full((64_000,), -0.5, requires_grad=True)
+    ratio = importance_ratio(current, current.detach() - 2**-16, tensor([64_000]), "sequence")
     assert ratio.dtype == torch.float32
     assert ratio[0].item() == pytest.approx(math.exp(2**-16), abs=1e-6)
+    (ratio * 0.1).sum().backward()
+    assert current.grad is not None
+    assert current.grad[0].item() == pytest.approx(0.1 * math.exp(2**-16), rel=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ def importance_ratio(
 
     current, proximal: log-probabilities [tokens], answers one after another, each whole; answer_lengths: int64
     [answers], their tokens. sequence: (pi(answer) / pi_proximal(answer)) ** (1 / tokens), the same for all tokens of an
-    answer, its mean taken in float64, for GSPO's bounds are near float32's rounding in a long answer. Source: GSPO
-    (Zheng et al. 2025) equation 7; TRL's `importance_sampling_level`.
+    answer; its mean, and the sum over tokens that its gradient is, are taken in float64, for GSPO's bounds are near
+    float32's rounding in a long answer. Source: GSPO (Zheng et al. 2025) equation 7; TRL's `importance_sampling_level`.
     """
     difference = current - proximal
     if level == "token":
         return difference.exp()
     means = torch.segment_reduce(difference.double(), "mean", lengths=answer_lengths)
-    return means.exp().to(current.dtype).repeat_interleave(answer_lengths)
+    return means.exp().repeat_interleave(answer_lengths).to(current.dtype)

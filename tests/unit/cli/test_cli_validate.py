@@ -36,6 +36,15 @@ def test_refused_document_is_named_with_file_and_words(refusal: Refusal, tmp_pat
     assert f"{tmp_path / 'wrong.yaml'} {refusal.document['kind']}/{name}: {refusal.validate}" in err
 
 
+def test_an_algorithm_whose_values_do_not_fit_is_refused(tmp_path: Path) -> None:
+    """Against what the preset has, not only against what is written: field, value, reason and what is allowed."""
+    algorithm = {"preset": "rllm-release", "clip": {"high": 0.3}}
+    code, out, err = validate(write(tmp_path / "wrong.yaml", training_run("unclipped", algorithm=algorithm)))
+    assert (code, out) == (1, "")
+    assert "TrainingRun/unclipped: spec.algorithm.clip: 0.3 has no effect, because policyLoss is unclipped; " in err
+    assert "leave it out, or use policyLoss clipped or cispo" in err
+
+
 def test_valid_documents_are_listed(tmp_path: Path) -> None:
     """Exit code 0; each resource of ours is named, what belongs to others is passed over."""
     file = write(tmp_path / "both.yaml", training_run("one"), CONFIG_MAP, evaluation("two"))

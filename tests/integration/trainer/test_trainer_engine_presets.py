@@ -127,6 +127,14 @@ def test_loss_and_gradients_are_those_of_plain_torch(world: World, preset: Prese
     assert_first_update(world, f"first-{preset}", plain(world, preset))
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_share_of_groups_with_signal(world: World, preset: Preset) -> None:
+    """Of six groups, those with an advantage: under dapo also one whose grades are equal and whose lengths are not."""
+    of = read_batch(batch(world, preset))
+    signal = {int(group) for group, advantage in zip(of.groups, of.advantages, strict=True) if advantage != 0}
+    assert world.steps(f"first-{preset}")[0]["group_signal_fraction"] == pytest.approx(len(signal) / 6)
+
+
 @pytest.mark.parametrize("preset", CUT_FREE)
 def test_two_ranks_and_another_cut_end_in_the_same_weights(world: World, preset: Preset) -> None:
     """Two steps of two updates: ratios are no longer one, one sample a microbatch, ZeRO 2; metrics agree too."""

@@ -80,6 +80,12 @@ def test_a_preset_differs_from_another_in_this_and_nothing_else(name: Any, base:
     assert changed == {**DIFFERENCES[name, base], "preset": name}
 
 
+def test_what_each_preset_does_to_truncated_answers() -> None:
+    """grpo-plus masks them, rllm-release takes an advantage away; without the filter its kind means nothing."""
+    assert [name for name, preset in PRESETS.items() if preset.masks_truncated] == ["grpo-plus"]
+    assert [name for name, preset in PRESETS.items() if preset.zeroes_truncated] == ["rllm-release"]
+
+
 def test_dapos_buffer_is_the_papers_fifth() -> None:
     """4,096 of 20,480 tokens."""
     assert PRESETS["dapo"].overlong_buffer_fraction * 20480 == 4096

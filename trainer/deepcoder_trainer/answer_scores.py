@@ -51,4 +51,5 @@ class AnswerScores(nn.Module):
         self, states: Tensor, tokens: Tensor, temperature: float, entropy_gradient: bool
     ) -> tuple[Tensor, Tensor]:
         head = self.model.get_output_embeddings()
+        assert head is not None, "a causal language model has a head"
         return chunk_log_probabilities(head(states), tokens, temperature, entropy_gradient)

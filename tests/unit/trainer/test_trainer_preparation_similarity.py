@@ -107,6 +107,27 @@ def test_what_is_found_is_the_nearest_and_never_below_the_threshold(
         assert (near.name, near.similarity) == (str(exact.index(max(exact))), max(exact))
 
 
+@pytest.mark.parametrize(
+    ("statements", "name", "similarity"),
+    [
+        (["a b c d e f g h i j x", "a b c d e f g h i j"], "1", 1),
+        (["a b c d e f g h i j", "a b c d e f g h i j x"], "0", 1),
+        (["a b c d e f g h i j x", "y a b c d e f g h i j"], "0", 6 / 7),
+        (["a b c d e f g h i j", "A b c d e, f g h i j"], "0", 1),
+    ],
+)
+def test_of_several_near_statements_the_nearest_is_named(statements: list[str], name: str, similarity: float) -> None:
+    """Ten words have six 5-grams, one word more one more; of equally near ones the first."""
+    index = StatementIndex(0.5)
+    for place, text in enumerate(statements):
+        index.add(str(place), statement_of(text))
+
+    near = index.nearest(statement_of("a b c d e f g h i j"))
+
+    assert near is not None
+    assert (near.name, near.similarity) == (name, pytest.approx(similarity))
+
+
 @pytest.mark.parametrize("threshold", [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0])
 def test_bands_miss_a_pair_at_the_threshold_by_the_stated_chance(threshold: float) -> None:
     """And longer rows, which would propose less, would miss more."""

@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 ROOMS := api data operator trainer rollout sandbox evaluation cli dev tests examples docs images benchmarks
 export KUBECONFIG := $(CURDIR)/build/cluster/kubeconfig
 
-.PHONY: help demo demo-seeds attacks test check lint types format unit integration integration-sandbox integration-others e2e cluster down images environment crds bench-sandbox load-sandbox
+.PHONY: help demo demo-seeds attacks test check lint types format unit integration integration-sandbox-trainer integration-others e2e cluster down images environment crds bench-sandbox load-sandbox
 
 help:
 	@echo "make demo        a better model, trained on a real cluster on this machine, from nothing (root, Debian, Go)"
@@ -55,16 +55,17 @@ types: environment
 unit: environment
 	@$(PYTHON) -m pytest tests/unit -q
 
-# Two halves side by side: much of the sandbox's is waiting for time limits.
+# Two halves side by side, about as long as each other: much of the sandbox's is waiting for time limits.
 integration: environment
 	@python3 dev/toolchain.py
-	@$(MAKE) --no-print-directory --jobs=2 integration-sandbox integration-others
+	@$(MAKE) --no-print-directory --jobs=2 integration-sandbox-trainer integration-others
 
-integration-sandbox:
-	@$(PYTHON) -m pytest tests/integration/sandbox -q -m "not cluster"
+integration-sandbox-trainer:
+	@$(PYTHON) -m pytest tests/integration/sandbox tests/integration/trainer -q -m "not cluster"
 
 integration-others:
-	@$(PYTHON) -m pytest tests/integration --ignore tests/integration/sandbox -q -m "not cluster"
+	@$(PYTHON) -m pytest tests/integration --ignore tests/integration/sandbox --ignore tests/integration/trainer \
+		-q -m "not cluster"
 
 e2e:
 	@python3 dev/prepare.py

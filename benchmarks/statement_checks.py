@@ -22,7 +22,8 @@ from pathlib import Path
 
 from deepcoder_api.problems import Problem, StdinTest
 from deepcoder_api.training_run import DataSpec, DecontaminationSource
-from deepcoder_trainer.preparation.decontamination import DecontaminationFile, read_benchmarks
+from deepcoder_data.source_files import NamedFile
+from deepcoder_trainer.preparation.decontamination import DecontaminationContent, read_benchmarks
 from deepcoder_trainer.preparation.selection import Candidate, Selection
 
 VOCABULARY = [f"w{number}" for number in range(20_000)]
@@ -109,12 +110,12 @@ def _rules(similarity: float) -> DataSpec:
     )
 
 
-def _file(folder: Path, statements: list[str]) -> DecontaminationFile:
+def _file(folder: Path, statements: list[str]) -> DecontaminationContent:
     file = folder / "benchmark.jsonl"
     problems = (Problem(id=str(number), prompt=text, tests=()) for number, text in enumerate(statements))
     file.write_text("".join(f"{problem.model_dump_json()}\n" for problem in problems))
     source = DecontaminationSource(name="bench", format="jsonl", uri=file.as_uri())
-    return DecontaminationFile(source, file)
+    return DecontaminationContent(source, [NamedFile("", file)])
 
 
 def _peak_mib() -> float:

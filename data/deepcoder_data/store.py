@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
+from boto3 import Session
 from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
@@ -98,7 +98,8 @@ class ObjectStore:
             s3={"addressing_style": "path"} if endpoint else {},
             max_pool_connections=32,
         )
-        self._client: Any = boto3.client(
+        # A session of its own: boto3's default one remembers the first credentials that anybody found.
+        self._client: Any = Session().client(
             "s3",
             endpoint_url=endpoint,
             config=config,

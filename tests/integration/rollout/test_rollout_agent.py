@@ -151,10 +151,15 @@ def _answer(agent: RunningAgent, temperature: float = 1.0, max_tokens: int = 24,
     return asyncio.run(ask())
 
 
-def _running(agent: RunningAgent) -> float:
-    """Requests that the server is computing now."""
-    lines = httpx.get(f"{agent.generate}/metrics", timeout=30).text.splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith("vllm:num_requests_running"))
+def _answers_until(
+    taken_over: threading.Event, asking: threading.Barrier, agent: RunningAgent, seed: int
+) -> list[Answer]:
+    """Long answers, one after another: some of all that are asked for are under way whenever the weights change."""
+    answers: list[Answer] = []
+    asking.wait(30)
+    while not taken_over.is_set():
+        answers.append(_answer(agent, max_tokens=220, seed=seed + 4 * len(answers)))
+    return answers
 
 
 def _expected(model: Path, answer: Sequence[int], temperature: float) -> list[float]:
@@ -190,7 +195,11 @@ def _give(agent: RunningAgent, order: WeightOrder) -> httpx.Response:
 
 def test_a_server_registers_and_tells_what_it_holds(agent: RunningAgent, orchestrator: FakeOrchestrator) -> None:
     """A started server heartbeats with its addresses, as ready, with the base model: attempt 0, version 0."""
-    first = next(beat for beat in orchestrator.beats if beat.generate_url == agent.generate)
+    deadline = time.monotonic() + 30  # it is ready a moment before its first heartbeat has come
+    while not (beats := [beat for beat in orchestrator.beats if beat.generate_url == agent.generate]):
+        assert time.monotonic() < deadline, "no heartbeat came"
+        time.sleep(0.05)
+    first = beats[0]
     assert (first.attempt, first.version, first.ready) == (0, 0, True)
     assert first.agent_url == agent.agent
 
@@ -226,13 +235,13 @@ def test_running_requests_go_on_over_an_update(agent: RunningAgent, orchestrator
     older = write_tiny_model(agent.folder / "older", tied=agent.tied, seed=6)
     newer = write_tiny_model(agent.folder / "newer", tied=agent.tied, seed=2)
     assert _give(agent, _order(orchestrator, older, attempt=1, version=4)).status_code == 200
+    taken_over, asking = threading.Event(), threading.Barrier(5)
     with ThreadPoolExecutor(4) as pool:
-        under_way = [pool.submit(_answer, agent, max_tokens=220, seed=seed) for seed in range(4)]
-        deadline = time.monotonic() + 30
-        while _running(agent) < 1:
-            assert time.monotonic() < deadline
+        under_way = [pool.submit(_answers_until, taken_over, asking, agent, seed) for seed in range(4)]
+        asking.wait(30)
         response = _give(agent, _order(orchestrator, newer, attempt=1, version=5))
-        answers = [one.result(timeout=120) for one in under_way]
+        taken_over.set()
+        answers = [answer for one in under_way for answer in one.result(timeout=120)]
     assert response.status_code == 200, response.text
     for answer in answers:
         expected = {4: _expected(older, answer.token_ids, 1.0), 5: _expected(newer, answer.token_ids, 1.0)}

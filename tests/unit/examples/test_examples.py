@@ -69,6 +69,26 @@ def test_example_is_valid(file: Path) -> None:
         parse_resource(document)
 
 
+def test_deepcoder_14b_is_the_published_recipe() -> None:
+    """What card, report and released code say in numbers, as the run resolves it."""
+    (document,) = read_documents((EXAMPLES / "deepcoder-14b" / "trainingrun.yaml").read_text())
+    resource = parse_resource(document)
+    assert isinstance(resource, TrainingRunResource)
+    run, algorithm = resource.resolved().spec, resource.resolved().algorithm
+    assert (algorithm.prompts_per_step, algorithm.samples_per_prompt, algorithm.optimizer_steps_per_step) == (128, 8, 2)
+    assert (algorithm.clip_low, algorithm.clip_high, algorithm.entropy_coefficient) == (0.2, 0.28, 0.0)
+    assert (algorithm.overlong_filter, algorithm.loss_aggregation, algorithm.temperature) == (True, "token-mean", 0.6)
+    assert [stage.max_response_tokens for stage in run.stages] == [16384, 32768]
+    assert (run.data.min_tests, run.data.max_prompt_tokens) == (5, 2048)
+    assert run.data.dedupe is not None
+    assert run.data.dedupe.similarity == 0.95
+    assert [source.tests.max_count for source in run.data.sources] == [15, 15, None]
+    assert (run.optimizer.learning_rate, run.optimizer.schedule, run.optimizer.gradient_clip) == (1e-6, "constant", 1.0)
+    assert (run.rollout.tensor_parallel, run.rollout.gpu_memory_utilization) == (2, 0.8)
+    gpus = run.trainer.replicas * run.trainer.gpus_per_replica + run.rollout.replicas * run.rollout.gpus_per_replica
+    assert gpus == 32
+
+
 def test_quickstart_is_an_evaluation_a_run_and_an_evaluation() -> None:
     """Both evaluations ask the same problems in the same way, greedily; the second asks what the run made."""
     files = sorted(QUICKSTART.glob("*.yaml"))

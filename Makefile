@@ -69,7 +69,7 @@ integration-others:
 
 e2e:
 	@python3 dev/prepare.py
-	@$(PYTHON) -m pytest tests/integration tests/e2e -q -m cluster
+	@$(PYTHON) -m pytest tests/e2e -q -m cluster
 
 bench-sandbox: environment
 	@python3 dev/toolchain.py

@@ -59,9 +59,7 @@ def _attempts(before: Status, after: Status) -> list[Told]:
 
 
 def _guards(before: Status, after: Status) -> list[Told]:
-    old, new = (
-        next((item for item in status.conditions if item.type == "Healthy"), None) for status in (before, after)
-    )
+    old, new = _condition(before, "Healthy"), _condition(after, "Healthy")
     if new is None or new.status != "False" or (old is not None and (old.status, old.reason) == ("False", new.reason)):
         return []
     return [Told("Warning", new.reason, new.message)]
@@ -69,7 +67,7 @@ def _guards(before: Status, after: Status) -> list[Told]:
 
 def _waits(before: Status, after: Status) -> list[Told]:
     # Ready's reason is the phase's name while all goes its way, and else what stands in the way.
-    old, new = _ready(before), _ready(after)
+    old, new = _condition(before, "Ready"), _condition(after, "Ready")
     if new is None or new.status != "False" or new.reason in (after.phase, _RESTARTING) or after.phase in _TOLD_WHOLE:
         return []
     if old is not None and old.reason == new.reason:
@@ -83,9 +81,9 @@ def _phases(before: Status, after: Status) -> list[Told]:
         return []
     if after.phase != "Failed":
         return [Told("Normal", after.phase, after.message)]
-    reason = next((item.reason for item in after.conditions if item.type == "Failed"), "Failed")
-    return [Told("Warning", reason, after.message)]
+    failed = _condition(after, "Failed")
+    return [Told("Warning", failed.reason if failed else "Failed", after.message)]
 
 
-def _ready(status: TrainingRunStatus | EvaluationStatus) -> Condition | None:
-    return next((item for item in status.conditions if item.type == "Ready"), None)
+def _condition(status: TrainingRunStatus | EvaluationStatus, type: str) -> Condition | None:
+    return next((item for item in status.conditions if item.type == type), None)

@@ -5,7 +5,6 @@ An answer goes on while its server takes new weights over; the server says which
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -17,6 +16,7 @@ import structlog
 
 from deepcoder_api.processes import POLICY_NAME
 from deepcoder_trainer.orchestrator.failures import GenerationFailed, NoRollout, RequestRefused
+from deepcoder_trainer.orchestrator.racing import HappenedFirst, unless
 from deepcoder_trainer.orchestrator.registry import RolloutRegistry, Server
 from deepcoder_trainer.samples import FinishReason
 
@@ -116,18 +116,13 @@ class Generator:
             ) from None
 
     async def _ask(self, question: Question, server: Server) -> Answer:
-        request = asyncio.create_task(self._post(question, server))
-        lost = asyncio.create_task(server.lost.wait())
         deadline = self._slack_seconds + question.max_tokens / SLOWEST_TOKENS_PER_SECOND
         try:
-            await asyncio.wait({request, lost}, timeout=deadline, return_when="FIRST_COMPLETED")
-            if request.done():
-                return parse_answer(request.result(), question)
-            raise ServerLostError("it stopped heartbeating" if lost.done() else f"no answer within {deadline:.0f} s")
-        finally:
-            request.cancel()
-            lost.cancel()
-            await asyncio.gather(request, lost, return_exceptions=True)
+            return parse_answer(await unless(server.lost, self._post(question, server), deadline), question)
+        except HappenedFirst:
+            raise ServerLostError("it stopped heartbeating") from None
+        except TimeoutError:
+            raise ServerLostError(f"no answer within {deadline:.0f} s") from None
 
     async def _post(self, question: Question, server: Server) -> dict[str, Any]:
         body = {

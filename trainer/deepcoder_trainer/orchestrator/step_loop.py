@@ -22,8 +22,9 @@ from deepcoder_trainer.orchestrator.failures import Harmful, RunChanged, Stopped
 from deepcoder_trainer.orchestrator.group_pool import GroupPool
 from deepcoder_trainer.orchestrator.guards import Guards, step_figures
 from deepcoder_trainer.orchestrator.journal import Journal
-from deepcoder_trainer.orchestrator.metrics import RunMetrics, batch_figures
+from deepcoder_trainer.orchestrator.metrics import BatchFigures, RunMetrics, batch_figures
 from deepcoder_trainer.orchestrator.progress import RunProgress, StepClock
+from deepcoder_trainer.orchestrator.racing import HappenedFirst, unless
 from deepcoder_trainer.orchestrator.rank_channel import RankChannel
 from deepcoder_trainer.orchestrator.resume import ResumePlan, RunState, check_state, drawn, plan_resume
 from deepcoder_trainer.orchestrator.sampling import Sampler, batch_of
@@ -92,7 +93,8 @@ class StepLoop:
         self.pool.forget(numbers)
         await self.samples_behind.begin(self.journal.write_samples(step, samples))
         training = await self._train(step, samples, clock)
-        self._look(step, samples, training)
+        figures = batch_figures(samples)
+        self._look(step, samples, figures, training)
         self.state = self._advanced(stage, samples)
         if sampled_next and not last:
             with clock.part("publish"):
@@ -102,7 +104,7 @@ class StepLoop:
             with clock.part("wait_for_checkpoint"):
                 await self.checkpoints.begin(self.state)
         self.checkpoints.behind.check()
-        self._report(samples, training, clock)
+        self._report(samples, figures, training, clock)
 
     async def _sample(self, step: int, clock: StepClock) -> Sequence[Sample]:
         """The graded answers of a batch, durable in the journal when this returns. Others may be under way beside."""
@@ -152,9 +154,9 @@ class StepLoop:
         file.unlink()
         return {**result.metrics, "learning_rate": rate}
 
-    def _look(self, step: int, samples: Sequence[Sample], training: dict[str, float]) -> None:
+    def _look(self, step: int, samples: Sequence[Sample], figures: BatchFigures, training: dict[str, float]) -> None:
         """Tell what the guards find. Raises Harmful before such weights are published or kept."""
-        without_signal, groups = batch_figures(samples).groups_without_signal, self.run.algorithm.prompts_per_step
+        without_signal, groups = figures.groups_without_signal, self.run.algorithm.prompts_per_step
         answers = [sample.answer_ids for sample in samples]
         found = self.guards.look(step_figures(step, without_signal, groups, answers, training))
         for finding in found:
@@ -205,8 +207,9 @@ class StepLoop:
             attempt=self.attempt,
         )
 
-    def _report(self, samples: Sequence[Sample], training: dict[str, float], clock: StepClock) -> None:
-        figures = batch_figures(samples)
+    def _report(
+        self, samples: Sequence[Sample], figures: BatchFigures, training: dict[str, float], clock: StepClock
+    ) -> None:
         self.progress.step_done(self.state.step, figures, clock.seconds)
         self.metrics.step_done(self.state.step, samples, figures, training, clock.seconds)
         rounded = {name: round(value, 4) for name, value in {**training, **clock.seconds}.items()}
@@ -215,19 +218,14 @@ class StepLoop:
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, Result]) -> Result:
         """The result of `work`, which is given up, or not begun, when somebody asks for the end. Raises Stopped."""
+        stopped = Stopped(f"asked to stop after step {self.state.step}")
         if self.stop.is_set():
             work.close()
-            raise Stopped(f"asked to stop after step {self.state.step}")
-        working, stopping = asyncio.create_task(work), asyncio.create_task(self.stop.wait())
+            raise stopped
         try:
-            await asyncio.wait({working, stopping}, return_when="FIRST_COMPLETED")
-            if working.done():
-                return working.result()
-            raise Stopped(f"asked to stop after step {self.state.step}")
-        finally:
-            working.cancel()
-            stopping.cancel()
-            await asyncio.gather(working, stopping, return_exceptions=True)
+            return await unless(self.stop, work)
+        except HappenedFirst:
+            raise stopped from None
 
 
 def batch_file(folder: Path, step: int) -> Path:

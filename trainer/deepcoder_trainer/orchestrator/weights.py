@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import structlog
@@ -18,6 +17,7 @@ from deepcoder_api.artifacts import FileDigest
 from deepcoder_api.rollout import WeightOrder, WeightReceipt
 from deepcoder_data.folders import file_digest
 from deepcoder_trainer.orchestrator.failures import RanksFailed
+from deepcoder_trainer.orchestrator.racing import HappenedFirst, unless
 from deepcoder_trainer.orchestrator.rank_channel import RankChannel
 from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry, Server
 from deepcoder_trainer.rank_protocol import Publish
@@ -127,7 +127,7 @@ class WeightPublisher:
         )
         try:
             # The agent may use the deadline twice, to fetch and to load, and wait for an older order before that.
-            receipt = await _unless_lost(server, self._give(server, order, 3 * seconds))
+            receipt = await self._give(server, order, 3 * seconds)
         except (httpx.HTTPError, OrderFailedError, ValidationError) as error:
             # Not ready until it heartbeats again; an older version in that heartbeat brings the order again.
             log.warning("weights not taken over", server=server.name, version=order.version, error=repr(error))
@@ -140,11 +140,15 @@ class WeightPublisher:
             del self._orders[server]
 
     async def _give(self, server: Server, order: WeightOrder, seconds: float) -> WeightReceipt:
-        response = await self._client.post(
+        giving = self._client.post(
             f"{server.agent_url}/v1/weights",
             json=order.model_dump(mode="json"),
             timeout=httpx.Timeout(seconds, connect=10),
         )
+        try:
+            response = await unless(server.lost, giving)
+        except HappenedFirst:
+            raise OrderFailedError("it stopped heartbeating") from None
         if response.status_code != 200:
             raise OrderFailedError(f"status {response.status_code}: {response.text[:300]}")
         return WeightReceipt.model_validate_json(response.content)
@@ -152,20 +156,6 @@ class WeightPublisher:
     async def _forget_old(self) -> None:
         for version in sorted(self._versions)[:-KEPT_VERSIONS]:
             await asyncio.to_thread(shutil.rmtree, self._versions.pop(version).folder, ignore_errors=True)
-
-
-async def _unless_lost(server: Server, giving: Coroutine[Any, Any, WeightReceipt]) -> WeightReceipt:
-    """What `giving` comes to. Raises OrderFailedError when the server is given up before that."""
-    order, lost = asyncio.create_task(giving), asyncio.create_task(server.lost.wait())
-    try:
-        await asyncio.wait({order, lost}, return_when="FIRST_COMPLETED")
-        if order.done():
-            return order.result()
-        raise OrderFailedError("it stopped heartbeating")
-    finally:
-        order.cancel()
-        lost.cancel()
-        await asyncio.gather(order, lost, return_exceptions=True)
 
 
 def _digests(folder: Path) -> tuple[FileDigest, ...]:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
-from deepcoder_trainer.log_probabilities import CHUNK_TOKENS, chunk_log_probabilities, token_log_probabilities
+from deepcoder_trainer.log_probabilities import CHUNK_TOKENS, token_log_probabilities
 
 # What some architectures do to the head's output; their own forward must do it then.
 ALTERED_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "output_multiplier")
@@ -36,20 +34,12 @@ class AnswerScores(nn.Module):
         predictors: int64 [A], the positions whose logits predict them. `inputs` are the model's own. Backward computes
         each chunk's logits again instead of keeping them. Raises ValueError for a temperature that is not above zero.
         """
-        if not self.by_chunks:
-            logits = self.model(logits_to_keep=predictors, **inputs).logits[0]
-            return token_log_probabilities(logits, answer_ids, temperature, entropy_gradient=entropy_gradient)
-        hidden = self.model.base_model(**inputs).last_hidden_state[0, predictors]
-        pairs = zip(hidden.split(self._chunk_tokens), answer_ids.split(self._chunk_tokens), strict=True)
-        parts = [
-            checkpoint(self._of_chunk, states, tokens, temperature, entropy_gradient, use_reentrant=False)
-            for states, tokens in pairs
-        ]
-        return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
-
-    def _of_chunk(
-        self, states: Tensor, tokens: Tensor, temperature: float, entropy_gradient: bool
-    ) -> tuple[Tensor, Tensor]:
-        head = self.model.get_output_embeddings()
-        assert head is not None, "a causal language model has a head"
-        return chunk_log_probabilities(head(states), tokens, temperature, entropy_gradient)
+        if self.by_chunks:
+            head = self.model.get_output_embeddings()
+            assert head is not None, "a causal language model has a head"
+            rows = self.model.base_model(**inputs).last_hidden_state[0, predictors]
+        else:
+            head, rows = None, self.model(logits_to_keep=predictors, **inputs).logits[0]
+        return token_log_probabilities(
+            rows, answer_ids, temperature, entropy_gradient=entropy_gradient, chunk_tokens=self._chunk_tokens, head=head
+        )

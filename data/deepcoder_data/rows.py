@@ -20,8 +20,8 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class BadRow:
-    """A row that is no problem: its line, counted from 1, why, and its file where a source has several."""
+class _Row:
+    """Its line, counted from 1, why it is no problem, and its file where a source has several."""
 
     line: int
     reason: str
@@ -33,15 +33,12 @@ class BadRow:
         return f"{self.file} line {self.line}".lstrip()
 
 
+class BadRow(_Row):
+    """A row that is no problem, though it should be."""
+
+
 @dataclass(frozen=True)
-class SkippedRow:
-    """A row that its source leaves out: its line and why, and its file where a source has several."""
+class SkippedRow(_Row):
+    """A sound row that its source leaves out."""
 
-    line: int
     reason: LeftOutReason
-    file: str = ""
-
-    @property
-    def place(self) -> str:
-        """Where it is, for people."""
-        return f"{self.file} line {self.line}".lstrip()

@@ -23,7 +23,8 @@ from pathlib import Path
 from deepcoder_api.problems import Problem, StdinTest
 from deepcoder_api.training_run import DataSpec, DecontaminationSource
 from deepcoder_data.source_files import NamedFile
-from deepcoder_trainer.preparation.decontamination import DecontaminationContent, read_benchmarks
+from deepcoder_trainer.preparation.contents import SourceContent
+from deepcoder_trainer.preparation.decontamination import read_benchmarks
 from deepcoder_trainer.preparation.selection import Candidate, Selection
 
 VOCABULARY = [f"w{number}" for number in range(20_000)]
@@ -110,12 +111,12 @@ def _rules(similarity: float) -> DataSpec:
     )
 
 
-def _file(folder: Path, statements: list[str]) -> DecontaminationContent:
+def _file(folder: Path, statements: list[str]) -> SourceContent[DecontaminationSource]:
     file = folder / "benchmark.jsonl"
     problems = (Problem(id=str(number), prompt=text, tests=()) for number, text in enumerate(statements))
     file.write_text("".join(f"{problem.model_dump_json()}\n" for problem in problems))
     source = DecontaminationSource(name="bench", format="jsonl", uri=file.as_uri())
-    return DecontaminationContent(source, [NamedFile("", file)])
+    return SourceContent(source, [NamedFile("", file)])
 
 
 def _peak_mib() -> float:

@@ -18,7 +18,7 @@ from deepcoder_api.artifacts import dataset_uri
 from deepcoder_api.lifecycle import TerminationMessage
 from deepcoder_api.processes import CLAIM_DIRECTORY
 from deepcoder_api.resolve import ResolvedRun
-from deepcoder_api.training_run import ProblemSource
+from deepcoder_api.training_run import DataSource, ProblemSource
 from deepcoder_data.causes import STORAGE_URI, cause, failure
 from deepcoder_data.configuration import read_resource, work_directory
 from deepcoder_data.dataset import commit_dataset, read_report
@@ -31,9 +31,10 @@ from deepcoder_data.termination import PermanentError, run_process
 from deepcoder_sandbox.client import SandboxClient
 from deepcoder_trainer.orchestrator.failures import RunChanged
 from deepcoder_trainer.orchestrator.prompts import PromptRenderer
-from deepcoder_trainer.preparation.decontamination import DecontaminationContent, read_benchmarks
+from deepcoder_trainer.preparation.contents import Field, SourceContent, field_of
+from deepcoder_trainer.preparation.decontamination import read_benchmarks
 from deepcoder_trainer.preparation.keys import Digests, dataset_key
-from deepcoder_trainer.preparation.pipeline import SourceContent, select
+from deepcoder_trainer.preparation.pipeline import select
 from deepcoder_trainer.preparation.report import dataset_report
 from deepcoder_trainer.preparation.report_page import REPORT_PAGE, report_page
 from deepcoder_trainer.preparation.report_table import report_table
@@ -66,7 +67,7 @@ def prepare(
             return _message("Reused", uri, f"{found.problems} problems of an equal dataset, {found.verified} verified")
         output = folder / "dataset"
         output.mkdir()
-        benchmarks = read_benchmarks(map(DecontaminationContent, data.decontaminate, apart))
+        benchmarks = read_benchmarks(map(SourceContent, data.decontaminate, apart))
         selection = Selection(data, lambda text: len(renderer(text).ids), benchmarks)
         contents = list(map(SourceContent, data.sources, files))
         tally = asyncio.run(_select(run, contents, selection, sandbox, output))
@@ -83,7 +84,7 @@ def prepare(
 
 
 async def _select(
-    run: ResolvedRun, contents: list[SourceContent], selection: Selection, sandbox: str, output: Path
+    run: ResolvedRun, contents: list[SourceContent[DataSource]], selection: Selection, sandbox: str, output: Path
 ) -> Tally:
     in_flight = IN_FLIGHT_PER_REPLICA * run.spec.sandbox.replicas
     async with SandboxClient(sandbox, max_in_flight=in_flight) as client:
@@ -114,7 +115,7 @@ def _tokenizer(run: ResolvedRun, store: ObjectStore, folder: Path, claim: Path) 
 
 @contextmanager
 def _local_files(
-    run: ResolvedRun, store: ObjectStore, folder: Path, field: str, sources: Sequence[ProblemSource]
+    run: ResolvedRun, store: ObjectStore, folder: Path, field: Field, sources: Sequence[ProblemSource]
 ) -> Iterator[list[list[NamedFile]]]:
     """The files of each source on this machine. Raises PermanentError that names the one that cannot be had or read."""
     with ExitStack() as stack:
@@ -123,7 +124,7 @@ def _local_files(
             try:
                 files = stack.enter_context(local_files(store, source.uri, folder))
             except StoreError as error:
-                named = f"spec.data.{field}[{source.name}].uri"
+                named = field_of(field, source)
                 raise failure(error, named, source.uri, run.spec.storage, "DataNotFound") from error
             contents.append(files)
             size = sum(file.path.stat().st_size for file in files)

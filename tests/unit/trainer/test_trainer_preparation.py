@@ -20,9 +20,10 @@ from deepcoder_data.dataset import read_dataset
 from deepcoder_data.source_files import NamedFile
 from deepcoder_data.termination import PermanentError
 from deepcoder_sandbox.client import SandboxClient
-from deepcoder_trainer.preparation.decontamination import DecontaminationContent, read_benchmarks
+from deepcoder_trainer.preparation.contents import SourceContent
+from deepcoder_trainer.preparation.decontamination import read_benchmarks
 from deepcoder_trainer.preparation.keys import Digests, dataset_key
-from deepcoder_trainer.preparation.pipeline import SourceContent, select
+from deepcoder_trainer.preparation.pipeline import select
 from deepcoder_trainer.preparation.selection import Candidate, Refusal, Selection
 from deepcoder_trainer.preparation.tally import Tally
 from deepcoder_trainer.preparation.verification import Outcome, Verifier
@@ -190,13 +191,11 @@ def test_what_is_kept_does_not_depend_on_how_many_solutions_run_at_once(given: l
     assert selected(1) == selected(3) == selected(100)
 
 
-def benchmark(folder: Path, content: bytes, **of_source: Any) -> DecontaminationContent:
+def benchmark(folder: Path, content: bytes, **of_source: Any) -> SourceContent[DecontaminationSource]:
     """A file of problems to keep apart from."""
     uri = write(folder / "benchmark.jsonl", content)
     source = {"name": "bench", "format": "jsonl", "uri": uri, **of_source}
-    return DecontaminationContent(
-        DecontaminationSource.model_validate(source), [NamedFile("", folder / "benchmark.jsonl")]
-    )
+    return SourceContent(DecontaminationSource.model_validate(source), [NamedFile("", folder / "benchmark.jsonl")])
 
 
 @pytest.mark.parametrize(

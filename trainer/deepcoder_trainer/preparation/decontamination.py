@@ -9,22 +9,12 @@ import structlog
 
 from deepcoder_api.training_run import DecontaminationSource
 from deepcoder_data.causes import cause
-from deepcoder_data.folders import DamagedError
 from deepcoder_data.rows import BadRow, SkippedRow
-from deepcoder_data.source_files import NamedFile
-from deepcoder_data.sources import read_source
 from deepcoder_data.termination import PermanentError
+from deepcoder_trainer.preparation.contents import SourceContent, field_of, read_content
 from deepcoder_trainer.preparation.near_duplicates import Statement, StatementIndex, statement_of
 
 log = structlog.get_logger("prepare")
-
-
-@dataclass(frozen=True)
-class DecontaminationContent:
-    """A decontamination source of the specification and its files on this machine."""
-
-    source: DecontaminationSource
-    files: Sequence[NamedFile]
 
 
 @dataclass(frozen=True)
@@ -36,7 +26,7 @@ class Benchmark:
     unreadable: int
 
 
-def read_benchmarks(contents: Iterable[DecontaminationContent]) -> tuple[Benchmark, ...]:
+def read_benchmarks(contents: Iterable[SourceContent[DecontaminationSource]]) -> tuple[Benchmark, ...]:
     """All decontamination sources. Raises PermanentError that names the one that is damaged or has no problem."""
     return tuple(_read(given) for given in contents)
 
@@ -49,21 +39,17 @@ def nearest_benchmark(statement: Statement, benchmarks: Sequence[Benchmark]) -> 
     return None
 
 
-def _read(given: DecontaminationContent) -> Benchmark:
+def _read(given: SourceContent[DecontaminationSource]) -> Benchmark:
     source = given.source
-    field = f"spec.data.decontaminate[{source.name}].uri"
     statements, unreadable = StatementIndex(source.similarity), list[BadRow]()
-    try:
-        for row in read_source(source, given.files):
-            if isinstance(row, BadRow):
-                unreadable.append(row)
-                log.warning("row cannot be compared with", source=source.name, place=row.place, reason=row.reason)
-            elif not isinstance(row, SkippedRow):
-                statements.add(row.id, statement_of(row.prompt))
-    except DamagedError as error:
-        raise PermanentError("Damaged", cause(field, source.uri, str(error))) from error
+    for row in read_content("decontaminate", given):
+        if isinstance(row, BadRow):
+            unreadable.append(row)
+            log.warning("row cannot be compared with", source=source.name, place=row.place, reason=row.reason)
+        elif not isinstance(row, SkippedRow):
+            statements.add(row.id, statement_of(row.prompt))
     if not len(statements):
         first = f" ({unreadable[0].place}: {unreadable[0].reason})" if unreadable else ""
         said = f"it has no problem that can be read{first}, so nothing would be compared with it"
-        raise PermanentError("DataEmpty", cause(field, source.uri, said))
+        raise PermanentError("DataEmpty", cause(field_of("decontaminate", source), source.uri, said))
     return Benchmark(source, statements, len(unreadable))

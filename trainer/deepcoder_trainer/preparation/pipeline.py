@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,13 +13,9 @@ import structlog
 
 from deepcoder_api.problems import Problem
 from deepcoder_api.training_run import DataSource
-from deepcoder_data.causes import cause
 from deepcoder_data.dataset import DatasetWriter
-from deepcoder_data.folders import DamagedError
 from deepcoder_data.rows import BadRow, SkippedRow
-from deepcoder_data.source_files import NamedFile
-from deepcoder_data.sources import read_source
-from deepcoder_data.termination import PermanentError
+from deepcoder_trainer.preparation.contents import SourceContent, read_content
 from deepcoder_trainer.preparation.selection import Candidate, Refusal, Selection
 from deepcoder_trainer.preparation.tally import Tally
 from deepcoder_trainer.preparation.verification import Outcome, Verifier
@@ -31,16 +26,13 @@ Pending: TypeAlias = tuple[Candidate, "asyncio.Task[Outcome] | Outcome"]
 log = structlog.get_logger("prepare")
 
 
-@dataclass(frozen=True)
-class SourceContent:
-    """A source of the specification and its files on this machine."""
-
-    source: DataSource
-    files: Sequence[NamedFile]
-
-
 async def select(
-    contents: Sequence[SourceContent], selection: Selection, verifier: Verifier, folder: Path, *, in_flight: int
+    contents: Sequence[SourceContent[DataSource]],
+    selection: Selection,
+    verifier: Verifier,
+    folder: Path,
+    *,
+    in_flight: int,
 ) -> Tally:
     """Write the problems that pass every check into `folder` and count the others.
 
@@ -69,11 +61,13 @@ async def select(
     return tally
 
 
-def _candidates(contents: Sequence[SourceContent], selection: Selection, tally: Tally) -> Iterator[Candidate]:
+def _candidates(
+    contents: Sequence[SourceContent[DataSource]], selection: Selection, tally: Tally
+) -> Iterator[Candidate]:
     """Problems that pass all checks but two: against what is in the dataset by then, and the run of their solutions."""
     for given in contents:
         source = given.source
-        for row in _rows(given):
+        for row in read_content("sources", given):
             tally.sources[source.name].read += 1
             if isinstance(row, SkippedRow):
                 tally.drop(source.name, row.reason, row.place)
@@ -88,15 +82,6 @@ def _candidates(contents: Sequence[SourceContent], selection: Selection, tally: 
                 yield examined
             else:
                 _drop(problem, examined, tally)
-
-
-def _rows(given: SourceContent) -> Iterator[Problem | BadRow | SkippedRow]:
-    source = given.source
-    try:
-        yield from read_source(source, given.files)
-    except DamagedError as error:
-        said = str(error).removeprefix(f"{source.uri}: ")
-        raise PermanentError("Damaged", cause(f"spec.data.sources[{source.name}].uri", source.uri, said)) from error
 
 
 def _begun(candidate: Candidate, selection: Selection, verifier: Verifier) -> Pending:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import pyarrow.parquet as pq
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -55,6 +54,8 @@ def samples(
     region: Annotated[str, typer.Option(help="Region that requests are signed for.")] = "us-east-1",
 ) -> None:
     """Read a step's answers. Credentials are AWS_* variables, or what boto3 finds. Exit code 2 when there are none."""
+    import pyarrow.parquet as pq  # slow to import, and no other command's
+
     console = Console(highlight=False)
     root, its_endpoint = (run.rstrip("/"), None) if run.startswith("s3://") else _on_cluster(run, namespace, console)
     store = ObjectStore(endpoint or its_endpoint, region)

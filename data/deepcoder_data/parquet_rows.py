@@ -6,9 +6,6 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from deepcoder_data.folders import DamagedError
 
 MAGIC = b"PAR1"
@@ -27,6 +24,9 @@ def read_parquet(file: Path, uri: str, columns: Collection[str]) -> Iterator[tup
 
     Raises DamagedError, which names `uri`.
     """
+    import pyarrow as pa  # slow to import: every command of the CLI would wait for it
+    import pyarrow.parquet as pq
+
     number = 0
     try:
         # pre_buffer would hold all of a row group's compressed columns.

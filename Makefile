@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 ROOMS := api data operator trainer rollout sandbox evaluation cli dev tests examples docs images benchmarks
 export KUBECONFIG := $(CURDIR)/build/cluster/kubeconfig
 
-.PHONY: help demo demo-seeds attacks test check lint types format unit integration integration-sandbox-trainer integration-others e2e cluster down images environment crds bench-sandbox load-sandbox
+.PHONY: help demo demo-seeds attacks test check lint types format unit unit-data-sandbox-trainer unit-others integration integration-sandbox-trainer integration-others e2e cluster down images environment crds bench-sandbox load-sandbox
 
 help:
 	@echo "make demo        a better model, trained on a real cluster on this machine, from nothing (root, Debian, Go)"
@@ -41,7 +41,7 @@ attacks:
 test: check integration e2e
 
 check: lint
-	@$(MAKE) --no-print-directory --jobs=2 types unit
+	@$(MAKE) --no-print-directory --jobs=3 types unit-data-sandbox-trainer unit-others
 
 lint: environment
 	@$(PYTHON) -m ruff format --check $(ROOMS)
@@ -52,8 +52,16 @@ lint: environment
 types: environment
 	@$(PYTHON) -m pyright
 
+# Two halves side by side, about as long as each other.
 unit: environment
-	@$(PYTHON) -m pytest tests/unit -q
+	@$(MAKE) --no-print-directory --jobs=2 unit-data-sandbox-trainer unit-others
+
+unit-data-sandbox-trainer: environment
+	@$(PYTHON) -m pytest tests/unit/data tests/unit/sandbox tests/unit/trainer -q
+
+unit-others: environment
+	@$(PYTHON) -m pytest tests/unit --ignore tests/unit/data --ignore tests/unit/sandbox \
+		--ignore tests/unit/trainer -q
 
 # Two halves side by side, about as long as each other: much of the sandbox's is waiting for time limits.
 integration: environment

@@ -35,6 +35,18 @@ def corpus() -> ModuleType:
     return _module("corpus")
 
 
+@pytest.fixture(scope="module")
+def training(tasks: ModuleType) -> list[Problem]:
+    """What the quickstart trains on."""
+    return tasks.training_problems()
+
+
+@pytest.fixture(scope="module")
+def held_out(tasks: ModuleType) -> list[Problem]:
+    """What it is measured on."""
+    return tasks.held_out_problems()
+
+
 def _module(name: str) -> ModuleType:
     sys.path.insert(0, str(QUICKSTART))
     try:
@@ -106,24 +118,24 @@ def test_quickstart_is_an_evaluation_a_run_and_an_evaluation() -> None:
     assert len(limits) == 2
 
 
-def test_problems_are_as_many_as_said(tasks: ModuleType) -> None:
+def test_problems_are_as_many_as_said(training: list[Problem], held_out: list[Problem]) -> None:
     """128 to measure and 512 to train on, each with a name of its own."""
-    training, held_out = tasks.training_problems(), tasks.held_out_problems()
     assert (len(training), len(held_out)) == (512, 128)
     assert len({problem.id for problem in training + held_out}) == 640
 
 
-def test_held_out_problems_are_never_seen(tasks: ModuleType, corpus: ModuleType) -> None:
+def test_held_out_problems_are_never_seen(
+    tasks: ModuleType, corpus: ModuleType, training: list[Problem], held_out: list[Problem]
+) -> None:
     """No concept triple and no statement of a held-out problem is in training or in the warm start's corpus."""
-    held_out = tasks.held_out_problems()
     shown = [corpus.demonstrations(seed) for seed in range(3)]
     statements = {text for seed in shown for text, _ in itertools.islice(seed, 12_800)}
-    assert not concepts(held_out) & concepts(tasks.training_problems())
+    assert not concepts(held_out) & concepts(training)
     assert not concepts(held_out) & set(tasks.split()[0]), "the warm start draws from the split's first part"
     assert not {problem.prompt for problem in held_out} & statements
 
 
-def test_problems_are_the_same_every_time(tasks: ModuleType) -> None:
+def test_problems_are_the_same_every_time(held_out: list[Problem]) -> None:
     """Also in a process with another hash seed."""
     program = "import tasks; print([p.model_dump_json() for p in tasks.held_out_problems()])"
     path = os.pathsep.join([str(QUICKSTART), str(ROOT / "api")])
@@ -135,12 +147,12 @@ def test_problems_are_the_same_every_time(tasks: ModuleType) -> None:
         check=True,
         timeout=60,
     )
-    assert done.stdout.strip() == str([problem.model_dump_json() for problem in tasks.held_out_problems()])
+    assert done.stdout.strip() == str([problem.model_dump_json() for problem in held_out])
 
 
-def test_solutions_pass_and_mistakes_do_not(tasks: ModuleType) -> None:
+def test_solutions_pass_and_mistakes_do_not(tasks: ModuleType, held_out: list[Problem]) -> None:
     """For a sample of problems: the solution is right, and each mistake that the base model is taught is caught."""
-    for problem in tasks.held_out_problems()[::16]:
+    for problem in held_out[::16]:
         (triple,) = concepts([problem])
         assert problem.solution is not None
         assert passes(problem.solution, problem)

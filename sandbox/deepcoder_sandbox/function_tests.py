@@ -45,6 +45,7 @@ class FunctionProgram:
         self._answers = answers
         self._tests = tests
         self._called = self._sent = 0
+        self._cpu_seconds = 0.0  # of the process, when it gave its last answer
         self._run: ProgramRun | None = None
         self.peak_memory_mib = 0.0
 
@@ -59,6 +60,7 @@ class FunctionProgram:
             if not self._await_frame(self._run, begun):
                 return self._end()
             loaded = parse(self._run.channel.frames.pop(0))
+            self._cpu_seconds = self._run.cpu_seconds()
             if "loaded" not in loaded:
                 return self._refuse(loaded)
         return self._call(test, begun)
@@ -78,23 +80,28 @@ class FunctionProgram:
     def _call(self, test: FunctionTest, begun: float) -> TestResult:
         assert self._run is not None
         run = self._run
-        cpu_before = run.cpu_seconds()
         self._send_ahead(run)
         if not self._await_frame(run, begun):
             return self._end()
         answer = parse(run.channel.frames.pop(0))
-        wall, cpu = time.monotonic() - begun, run.cpu_seconds() - cpu_before
+        cpu_before, self._cpu_seconds = self._cpu_seconds, run.cpu_seconds()
+        wall, cpu = time.monotonic() - begun, max(0.0, self._cpu_seconds - cpu_before)
         verdict, detail = judge_answer(answer, lambda value: self._answers.value_objection(test, value))
         return TestResult(verdict=verdict, wall_seconds=wall, cpu_seconds=cpu, detail=one_line(detail))
 
     def _send_ahead(self, run: ProgramRun) -> None:
-        """Send the arguments of the call that is due and of some after it."""
-        while self._sent < len(self._tests) and (
-            self._sent < self._called
-            or (self._sent < self._called + CALLS_AHEAD and run.channel.unsent_bytes < BYTES_AHEAD)
-        ):
-            run.channel.send(encode((self._tests[self._sent].arguments, {})))
-            self._sent += 1
+        """Once half of what was sent ahead is used up, send the arguments of more calls, that which is due first."""
+        due = self._sent < self._called
+        if not due and (self._sent > self._called + CALLS_AHEAD // 2 or run.channel.unsent_bytes > BYTES_AHEAD):
+            return
+        calls: list[bytes] = []
+        for test in self._tests[self._sent : self._called + CALLS_AHEAD]:
+            if sum(map(len, calls)) > BYTES_AHEAD:
+                break
+            calls.append(encode((test.arguments, {})))
+        if calls:
+            run.channel.send(*calls)
+        self._sent += len(calls)
 
     def _refuse(self, loaded: dict[str, Any]) -> TestResult:
         """The program cannot even be defined: end it and say why."""

@@ -49,7 +49,8 @@ class _Candidate:
         self._calls = FunctionProgram(
             self._launcher, self._program, self._entry_point, self._limits, self._answers, tests=calls
         )
-        self._reader = StdinProgram(self._launcher, self._program, self._limits, self._answers, tests=len(suite.tests))
+        inputs = [test for test in suite.tests if isinstance(test, StdinTest)]
+        self._reader = StdinProgram(self._launcher, self._program, self._limits, self._answers, tests=inputs)
 
     def run_test(self, test: Test) -> TestResult:
         """The verdict on one test. Raises LauncherFailedError."""

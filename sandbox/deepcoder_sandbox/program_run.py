@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import select
 import socket
@@ -16,7 +17,8 @@ from typing import Any
 from deepcoder_api.grading import Limits
 from deepcoder_sandbox.launcher import Exit, Launcher, LauncherFailedError
 from deepcoder_sandbox.privileges import PROGRAM_USER
-from deepcoder_sandbox.streams import Channel, Sink, Source
+from deepcoder_sandbox.stdin_program import INLINE, PIPED
+from deepcoder_sandbox.streams import Channel, MarkedSink, Sink, Source
 from deepcoder_sandbox.tree_usage import tree_usage
 
 SETUP_SECONDS = 30.0
@@ -59,13 +61,16 @@ class ProgramRun:
         *,
         cpu_seconds: float,
         stdin: bytes | None = None,
+        mark: bytes = b"",
         peer: socket.socket | None = None,
     ) -> None:
         """Fork it. Without `stdin`, its standard input and output are /dev/null. Raises LauncherFailedError.
 
-        A launcher has one run at a time.
+        With `stdin` goes `mark`: what the process writes behind a test's output where others may follow. A launcher has
+        one run at a time.
         """
         self.limits = limits
+        self._mark = mark
         self.stop: Stop | None = None
         self._launcher = launcher
         self._exit: Exit | None = None
@@ -76,7 +81,7 @@ class ProgramRun:
         ours, theirs = socket.socketpair()
         self.channel = Channel(ours, limits.output_mib * MIB, takes_proc=launcher.watches_trees)
         self.stdin: Source | None = None
-        self.stdout: Sink | None = None
+        self.stdout: MarkedSink | None = None
         error_end, error_child = _pipe()
         self.stderr = Sink(error_end, STDERR_TAIL_BYTES)
         try:
@@ -102,16 +107,20 @@ class ProgramRun:
 
     def _give_streams(self, stdin: bytes) -> None:
         """Make pipes for standard input and output and send the child's ends; it takes them for 0 and 1."""
-        input_child, input_end = _pipe()
         output_end, output_child = _pipe()
+        self.stdout = MarkedSink(output_end, self.limits.output_mib * MIB + 1, self._mark)
+        self._give_input(stdin, output_child)
+
+    def _give_input(self, stdin: bytes, *others: int) -> None:
+        """Make a pipe for standard input and send the child's end, and `others`, which are closed here."""
+        input_child, input_end = _pipe()
         self.stdin = Source(input_end, stdin)
-        self.stdout = Sink(output_end, self.limits.output_mib * MIB + 1)
         try:
             with contextlib.suppress(OSError):  # it is gone: its streams say so
-                socket.send_fds(self.channel.socket, [b"\0"], [input_child, output_child])
+                socket.send_fds(self.channel.socket, [b"\0"], [input_child, *others])
         finally:
-            os.close(input_child)
-            os.close(output_child)
+            for descriptor in (input_child, *others):
+                os.close(descriptor)
 
     @property
     def memory_mib(self) -> float:
@@ -136,8 +145,8 @@ class ProgramRun:
 
     @property
     def test_ended(self) -> bool:
-        """Whether the process has said that it is done with a test and waits for the next, its output complete."""
-        return bool(self.channel.frames) and self.stdout is not None and not self.stdout.wanted()
+        """Whether the process has said that it is done with a test, its output complete."""
+        return self.stdout is not None and bool(self.stdout.stretches)
 
     def load(self, task: dict[str, Any]) -> None:
         """Send what is to be run and wait until it begins; its clock starts then. Raises LauncherFailedError."""
@@ -150,26 +159,36 @@ class ProgramRun:
         self._setup_cpu_seconds = first["cpu"]
         self._next_watch = self.begun + WATCH_SECONDS
 
-    def next_test(self, stdin: bytes) -> None:
-        """Give new standard streams to a process whose test has ended; the clock starts again."""
-        for stream in (self.stdin, self.stdout):
-            if stream is not None:
-                stream.close()
+    def send_tests(self, inputs: Sequence[bytes]) -> None:
+        """Give a process that runs test after test the inputs of those that follow, each of at most INLINE_BYTES."""
+        self.channel.send(*(INLINE + stdin for stdin in inputs))
+
+    def send_large_test(self, stdin: bytes) -> None:
+        """The same for an input of any size, to a process that has ended all tests that were sent."""
+        if self.stdin is not None:
+            self.stdin.close()
+        self.channel.send(PIPED)
+        self._give_input(stdin)
+
+    def next_test(self) -> None:
+        """The clock of the next test starts."""
         self.stderr.forget()
-        self._give_streams(stdin)
         self.begun = time.monotonic()
 
     def take_test(self) -> Finished | None:
         """How the test that has ended went, by the process's own word; None when that makes no sense."""
+        assert self.stdout is not None
+        stdout, frame = self.stdout.stretches.pop(0)
         try:
-            report = json.loads(self.channel.frames.pop(0))
-            status, cpu, memory = int(report["status"]), float(report["cpu"]), float(report["memory"])
-            ended = Exit((status & 0xFF) << 8, cpu, memory, False)
+            report = json.loads(frame)
+            status, wall = int(report["status"]), float(report["wall"])
+            ended = Exit((status & 0xFF) << 8, float(report["cpu"]), float(report["memory"]), False)
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             return None
-        stdout = bytes(self.stdout.data) if self.stdout else b""
+        if len(stdout) > self.limits.output_mib * MIB or not 0 <= wall < math.inf:
+            return None
         self.stderr.drain()
-        return Finished(ended, time.monotonic() - self.begun, None, stdout, bytes(self.stderr.data))
+        return Finished(ended, wall, None, stdout, bytes(self.stderr.data))
 
     def watch(self, now: float) -> None:
         """Hold the run to its output, memory, process and CPU bounds. Halts it past one."""
@@ -256,9 +275,10 @@ def started(
     *,
     cpu_seconds: float,
     stdin: bytes | None = None,
+    mark: bytes = b"",
 ) -> ProgramRun:
     """A run that has begun `task`, as `load` says. Raises LauncherFailedError, and then leaves nothing."""
-    run = ProgramRun(launcher, mode, limits, cpu_seconds=cpu_seconds, stdin=stdin)
+    run = ProgramRun(launcher, mode, limits, cpu_seconds=cpu_seconds, stdin=stdin, mark=mark)
     try:
         run.load(task)
     except BaseException:

@@ -37,7 +37,7 @@ def run(mode: str, channel: int, *, has_peer: bool, watched: bool) -> NoReturn:
     _send_ready(end, watched)
     system_calls.refuse()
     if mode == "stdin":
-        run_program(task["program"], task["tests"], end)
+        run_program(task["program"], task["tests"], bytes.fromhex(task["mark"]), end)
     elif mode == "calls":
         _answer_calls(task["program"], task["entry_point"], channel)
     elif mode == "judge" and has_peer:

@@ -1,5 +1,5 @@
 """In a forked child: a program on standard input, as `python program.py` runs it. Once, to the end of the process, or
-test after test where the program leaves nothing behind (`shareable`)."""
+test after test where the program leaves nothing behind (`shareable`); inputs then come ahead of their turn."""
 
 from __future__ import annotations
 
@@ -15,24 +15,30 @@ import time
 from types import CodeType
 from typing import Any, NoReturn
 
-from deepcoder_sandbox.frames import pack
+from deepcoder_sandbox.frames import PeerClosedError, pack, receive_frame
 from deepcoder_sandbox.program_module import EXIT_MEMORY, FILE_NAME, allow_full_depth, new_module
 from deepcoder_sandbox.shareable import shareable
 
+INLINE, PIPED = b"i", b"p"
+INLINE_BYTES = 32 * 1024  # what a new pipe holds in any case: Linux and gVisor give it 64 KiB
+MAX_INPUT_FRAME_BYTES = INLINE_BYTES + len(INLINE)
 EXIT_FLUSH = 120  # as CPython ends when it cannot flush standard output
 # A program that says none of these holds nothing whose last output would be written at the interpreter's end only.
 STREAM_WORDS = ("open", "Wrapper", "Writer", "Buffered", "FileIO", "__del__", "finally", "__exit__")
 
 
-def run_program(program: str, tests: int, channel: socket.socket) -> NoReturn:
-    """Run `program` on descriptors 0 and 1; with more than one test, again on those that come by `channel`.
+def run_program(program: str, tests: int, mark: bytes, channel: socket.socket) -> NoReturn:
+    """Run `program` on descriptors 0 and 1; with more than one test, again on the inputs that come by `channel`.
 
-    Only then does the channel stay open, and each run ends with a frame {"status", "cpu" in seconds, "memory" in MiB}.
+    Only then does the channel stay open, and `mark` and a frame {"status", "wall" and "cpu" in seconds, "memory" in
+    MiB} follow the output of each run. An input comes as a frame: `INLINE` and all of it, where a pipe holds that, or
+    else `PIPED`, with the pipe's descriptor behind it.
     """
     code = _shareable_code(program) if tests > 1 else None
     if code is not None:
-        _run_tests(code, channel)
+        _run_tests(code, mark, channel)
     channel.close()
+    _open_streams()
     names = new_module("__main__")
     status = _execute(program, names)
     os._exit(_shut_down(status, names, any(word in program for word in STREAM_WORDS)))
@@ -46,36 +52,69 @@ def _shareable_code(program: str) -> CodeType | None:
         return None
 
 
-def _run_tests(code: CodeType, channel: socket.socket) -> NoReturn:
+def _run_tests(code: CodeType, mark: bytes, channel: socket.socket) -> NoReturn:
     nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    output = os.dup(1)
     digits = sys.get_int_max_str_digits()
+    _open_streams()
     while True:
-        cpu = time.process_time()
+        cpu, begun = time.process_time(), time.monotonic()
         names = new_module("__main__")
         status = _shut_down(_execute(code, names), names, True)
         used = resource.getrusage(resource.RUSAGE_SELF)
-        report = {"status": status, "cpu": time.process_time() - cpu, "memory": used.ru_maxrss / 1024}
+        report = {
+            "status": status,
+            "wall": time.monotonic() - begun,
+            "cpu": time.process_time() - cpu,
+            "memory": used.ru_maxrss / 1024,
+        }
         for number in (0, 1):
             os.dup2(nowhere, number)
-        channel.sendall(pack(json.dumps(report).encode()))
+        _write_all(output, mark + pack(json.dumps(report).encode()))
         _put_back(digits)
-        if not take_streams(channel):
+        if not _take_input(channel):
             os._exit(0)
+        os.dup2(output, 1)
+        _open_streams()
 
 
-def take_streams(channel: socket.socket) -> bool:
-    """Wait for the two descriptors that become standard input and output; False when the server is gone."""
+def _take_input(channel: socket.socket) -> bool:
+    """Wait for the next input and make it standard input; False when the server is gone."""
+    try:
+        frame = receive_frame(channel.fileno(), MAX_INPUT_FRAME_BYTES)
+    except PeerClosedError:
+        return False
+    if frame == PIPED:
+        return take_streams(channel) == 1
+    reader, writer = os.pipe()
+    _write_all(writer, frame[len(INLINE) :])
+    os.close(writer)
+    os.dup2(reader, 0)
+    os.close(reader)
+    return True
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def take_streams(channel: socket.socket) -> int:
+    """Wait for descriptors that become standard input, and output when there are two. Returns how many came."""
     _, descriptors, _, _ = socket.recv_fds(channel, 1, 2)
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
-    return len(descriptors) == 2
+    return len(descriptors)
 
 
 def _put_back(digits: int) -> None:
-    """Make the interpreter as it was before the program: all that a shareable program can have changed."""
-    sys.stdin = sys.__stdin__ = _standard_stream(0, "r", "<stdin>")
-    sys.stdout = sys.__stdout__ = _standard_stream(1, "w", "<stdout>")
+    """Make the interpreter as it was before the program: all that a shareable program can have changed.
+
+    Its standard streams it gets when there is something behind them.
+    """
+    sys.stdin = sys.stdout = sys.__stdin__ = sys.__stdout__ = None  # what they and garbage still say goes nowhere
     sys.stderr = sys.__stderr__
     sys.set_int_max_str_digits(digits)
     gc.enable()
@@ -84,6 +123,12 @@ def _put_back(digits: int) -> None:
         sys.modules["random"].seed()
     if "decimal" in sys.modules:
         sys.modules["decimal"].setcontext(sys.modules["decimal"].DefaultContext.copy())
+
+
+def _open_streams() -> None:
+    """Standard input and output as they are now: the zygote's, which are no pipes, say so of themselves."""
+    sys.stdin = sys.__stdin__ = _standard_stream(0, "r", "<stdin>")
+    sys.stdout = sys.__stdout__ = _standard_stream(1, "w", "<stdout>")
 
 
 def _standard_stream(descriptor: int, mode: str, name: str) -> Any:
@@ -144,6 +189,7 @@ def _shut_down(code: int, names: dict[str, Any], holds_streams: bool) -> int:
         if holds_streams:
             sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
             names.clear()
+            gc.collect()
         return _flush(sys.__stdout__) or code
     except BaseException as error:
         return _report(error) if isinstance(error, MemoryError) else code or EXIT_FLUSH

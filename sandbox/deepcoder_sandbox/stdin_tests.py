@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Sequence
+
 from deepcoder_api.grading import Limits, TestResult, Verdict
 from deepcoder_api.problems import StdinTest
 from deepcoder_sandbox.answers import Answers
 from deepcoder_sandbox.launcher import Launcher
 from deepcoder_sandbox.program_run import Finished, ProgramRun, pump, started
+from deepcoder_sandbox.stdin_program import INLINE_BYTES
 from deepcoder_sandbox.verdicts import failure, result
+
+TESTS_AHEAD, BYTES_AHEAD = 16, 64 * 1024
+MARK_BYTES = 16
 
 
 class StdinProgram:
     """A program that reads standard input. Each test has a process of its own, unless the program leaves nothing
     behind (`shareable`): then one process runs test after test, and whatever it does not end well is run again alone.
+    Inputs are sent to it ahead, so that it need not wait for the grader between two tests.
     """
 
-    def __init__(self, launcher: Launcher, program: str, limits: Limits, answers: Answers, *, tests: int) -> None:
-        """`tests`: how many may follow."""
+    def __init__(
+        self, launcher: Launcher, program: str, limits: Limits, answers: Answers, *, tests: Sequence[StdinTest]
+    ) -> None:
+        """`tests`: what `run_test` will be called with, in this order."""
         self._launcher = launcher
         self._program = program
         self._limits = limits
         self._answers = answers
-        self._left = tests
+        self._tests = tests
+        self._begun = self._sent = 0
         self._run: ProgramRun | None = None
 
     def run_test(self, test: StdinTest) -> TestResult:
         """The verdict on the program given `test.input`. Raises LauncherFailedError."""
-        data = test.input.encode("utf-8", "surrogatepass")
-        run = self._run_again(data) or self._run_anew(data)
-        self._left -= 1
+        self._begun += 1
+        run = self._run_again() or self._run_anew(_input(test))
         failed = failure(run, self._limits)
         if failed:
             return result(*failed, run)
@@ -42,22 +52,41 @@ class StdinProgram:
             run, self._run = self._run, None
             run.close()
 
-    def _run_again(self, data: bytes) -> Finished | None:
-        """A test in the process of the test before it; None when there is none, or it did not end well."""
+    def _run_again(self) -> Finished | None:
+        """The test in the process of the test before it; None when there is none, or it did not end well."""
         run = self._run
         if run is None:
             return None
-        run.next_test(data)
-        pump([run], lambda: run.test_ended or run.channel.ended, run.begun + self._limits.timeout_seconds)
+        run.next_test()
+        self._send_ahead(run)
+        pump([run], lambda: run.test_ended or run.outputs_ended, run.begun + self._limits.timeout_seconds)
         finished = run.take_test() if run.test_ended and not run.stop else None
         if finished is None or failure(finished, self._limits):
             self.close()
             return None
         return finished
 
+    def _send_ahead(self, run: ProgramRun) -> None:
+        """Once half of what was sent ahead is used up, send more; an input that is large only when it is due."""
+        due = self._sent < self._begun
+        if not due and self._sent > self._begun + TESTS_AHEAD // 2:
+            return
+        inputs: list[bytes] = []
+        for test in self._tests[self._sent : self._begun + TESTS_AHEAD]:
+            data = _input(test)
+            if len(data) > INLINE_BYTES or sum(map(len, inputs)) > BYTES_AHEAD:
+                break
+            inputs.append(data)
+        if inputs:
+            run.send_tests(inputs)
+        elif due:
+            run.send_large_test(_input(self._tests[self._sent]))
+        self._sent += max(len(inputs), due)
+
     def _run_anew(self, data: bytes) -> Finished:
         limits = self._limits
-        run = _started(self._launcher, self._program, data, limits, self._left)
+        run = _started(self._launcher, self._program, data, limits, len(self._tests) - self._begun + 1)
+        self._sent = self._begun
         try:
             deadline = run.begun + limits.timeout_seconds
             pump([run], lambda: run.outputs_ended or run.test_ended, deadline)
@@ -84,5 +113,10 @@ def run_program(launcher: Launcher, program: str, stdin: str, limits: Limits) ->
 
 def _started(launcher: Launcher, program: str, stdin: bytes, limits: Limits, tests: int) -> ProgramRun:
     """A process that has begun the first of at most `tests` tests."""
-    task = {"program": program, "tests": tests}
-    return started(launcher, "stdin", task, limits, cpu_seconds=limits.timeout_seconds * tests, stdin=stdin)
+    mark = secrets.token_bytes(MARK_BYTES)
+    task = {"program": program, "tests": tests, "mark": mark.hex()}
+    return started(launcher, "stdin", task, limits, cpu_seconds=limits.timeout_seconds * tests, stdin=stdin, mark=mark)
+
+
+def _input(test: StdinTest) -> bytes:
+    return test.input.encode("utf-8", "surrogatepass")

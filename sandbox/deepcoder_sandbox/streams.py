@@ -94,6 +94,44 @@ class Sink:
         self.descriptor = -1
 
 
+class MarkedSink(Sink):
+    """A sink whose writer may end a stretch of output with `mark` and a frame: then the two lie in `stretches`.
+
+    It counts and keeps what belongs to none yet.
+    """
+
+    def __init__(self, descriptor: int, keep_bytes: int, mark: bytes) -> None:
+        super().__init__(descriptor, keep_bytes)
+        self.stretches: list[tuple[bytes, bytes]] = []
+        self._mark = mark
+        self._searched = 0
+
+    def move(self) -> None:
+        """Read what is there."""
+        super().move()
+        while (at := self.data.find(self._mark, self._searched)) >= 0:
+            self._searched = at
+            frame = take_frame(self.data, at + len(self._mark))
+            if frame is None:
+                return
+            self.stretches.append((bytes(self.data[:at]), frame))
+            del self.data[: at + len(self._mark)]
+            self.total_bytes, self._searched = len(self.data), 0
+        self._searched = max(0, len(self.data) - len(self._mark))
+
+
+def take_frame(data: bytearray, at: int = 0) -> bytes | None:
+    """Cut the frame that begins at `at` out of `data`; None, and nothing cut, while it is not whole."""
+    if len(data) < at + HEADER.size:
+        return None
+    end = at + HEADER.size + HEADER.unpack_from(data, at)[0]
+    if len(data) < end:
+        return None
+    frame = bytes(data[at + HEADER.size : end])
+    del data[at:end]
+    return frame
+
+
 class Channel:
     """Frames to and from a run. `pid` is that of the process that sent the first, as the kernel tells it.
 
@@ -132,19 +170,15 @@ class Channel:
         """What is queued and not yet on its way."""
         return len(self._outgoing)
 
-    def send(self, payload: bytes) -> None:
-        """Queue one frame."""
-        self._outgoing = memoryview(bytes(self._outgoing) + pack(payload))
+    def send(self, *payloads: bytes) -> None:
+        """Send a frame of each, as far as it goes; the rest is queued."""
+        self._outgoing = memoryview(b"".join([self._outgoing, *map(pack, payloads)]))
+        self._send_what_goes()
 
     def move(self) -> None:
         """Send and receive what can be."""
-        try:
-            if self._outgoing:
-                self._outgoing = self._outgoing[self.socket.send(self._outgoing[: 4 * CHUNK_BYTES]) :]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._outgoing = memoryview(b"")  # what it still sent is read below
+        if self._outgoing:
+            self._send_what_goes()
         try:
             data, ancillary, _, _ = self.socket.recvmsg(4 * CHUNK_BYTES, ANCILLARY_BYTES, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
@@ -159,6 +193,14 @@ class Channel:
         self.ended = not data
         self._incoming += data
         self._take_frames()
+
+    def _send_what_goes(self) -> None:
+        try:
+            self._outgoing = self._outgoing[self.socket.send(self._outgoing[: 4 * CHUNK_BYTES]) :]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._outgoing = memoryview(b"")  # what it still says will be read
 
     def hand_over(self) -> None:
         """Stop reading and writing: another process now speaks on this socket. The run's /proc stays."""

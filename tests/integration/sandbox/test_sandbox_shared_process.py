@@ -42,8 +42,11 @@ PROGRAMS = {
     "numpy": "import numpy as np\nn = int(input())\nprint(np.arange(n).sum(), np.zeros(2))",
     "the streams themselves": (
         "import sys\nprint([(s.mode, s.name, s.encoding, s.errors, s.newlines, s.line_buffering, s.buffer.raw.mode,"
-        " s.fileno()) for s in (sys.stdin, sys.stdout)], sys.stdin.isatty())\nprint(input())"
+        " s.fileno(), s.seekable(), s.buffer.seekable()) for s in (sys.stdin, sys.stdout)], sys.stdin.isatty())\nprint(input())"
     ),
+    "garbage that speaks": "def g():\n    try:\n        yield\n    finally:\n        print('end')\nx = [g()]\nnext(x[0])\nx.append(x)\nprint(input())",
+    "a second standard output": "n = input()\nout = open(1, 'w')\nout.write(n + '\\n')\nout.flush()",
+    "descriptors": "import os\nprint(os.read(0, 9))\nos.write(1, b'direct\\n')",
     "a generator left half way": "def g():\n    try:\n        yield 1\n    finally:\n        print('end')\nh = g()\nnext(h)\nprint(input())",
 }
 LIMITS = Limits(timeout_seconds=3, memory_mib=300, output_mib=1)
@@ -60,6 +63,25 @@ async def test_tests_in_one_process_go_as_they_would_alone(grade, name):
     assert [(one.verdict, one.detail) for one in together] == [(one.verdict, one.detail) for one in alone]
     if not name.startswith("too much"):
         assert [one.verdict is Verdict.ACCEPTED for one in together] == [output is not None for output in outputs]
+
+
+async def test_large_inputs_come_in_their_turn(grade):
+    """Between small ones that were sent ahead: each test gets its own, whole."""
+    program = "import sys\ntext = sys.stdin.read()\nprint(len(text), text[:9], text[-9:])"
+    inputs = [f"{n:09}" + "x" * size + f"{n:09}" for n, size in enumerate([0, 9, 40_000, 500_000, 1, 2, 300_000] * 4)]
+    tests = tuple(StdinTest(input=text, output=f"{len(text)} {text[:9]} {text[-9:]}\n") for text in inputs)
+    result = await grade(TestSuite(tests=tests), program, LIMITS)
+    assert result.verdict is Verdict.ACCEPTED, result.detail
+    assert len(result.tests) == len(inputs)
+
+
+async def test_time_of_a_test_is_its_own(grade):
+    """Not what passed before it was its turn, nor nothing because its answer was there when the grader looked."""
+    program = "import time\nn = int(input())\ntime.sleep(0.3 if n == 2 else 0)\nprint(n)"
+    tests = tuple(StdinTest(input=f"{n}\n", output=f"{n}\n") for n in range(5))
+    seconds = [test.wall_seconds for test in (await grade(TestSuite(tests=tests), program, LIMITS)).tests]
+    assert 0.3 <= seconds[2] < 2
+    assert all(0 < one < 0.3 for one in seconds[3:])
 
 
 def _python(program: str, text: str) -> str | None:

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from deepcoder_sandbox.frames import FrameTooLargeError, PeerClosedError, pack, receive_frame, send_frame
-from deepcoder_sandbox.streams import Channel, Sink, Source
+from deepcoder_sandbox.streams import Channel, MarkedSink, Sink, Source
 
 
 @pytest.fixture
@@ -161,3 +161,39 @@ def test_source_forgives_a_reader_that_wants_no_more():
     source = Source(end, b"x" * 300_000)
     source.move()
     assert source.wanted() == 0
+
+
+def framed(payload: bytes) -> bytes:
+    """What ends a stretch of output."""
+    return b"<mark>" + pack(payload)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 7, 1000])
+def test_marked_output_comes_apart_wherever_it_is_cut(size):
+    """Each stretch is what came before its mark; the rest stays, is counted, and ends with the pipe."""
+    end, child = os.pipe()
+    sink = MarkedSink(end, 1000, b"<mark>")
+    sent = b"one\n" + framed(b"1") + framed(b"") + b"<ma<mark" + framed(b"33") + b"rest"
+    for at in range(0, len(sent), size):
+        os.write(child, sent[at : at + size])
+        sink.move()
+    os.close(child)
+    sink.drain()
+    assert sink.stretches == [(b"one\n", b"1"), (b"", b""), (b"<ma<mark", b"33")]
+    assert (bytes(sink.data), sink.total_bytes) == (b"rest", 4)
+    assert sink.wanted() == 0
+
+
+def test_flood_without_a_mark_is_counted_whole_and_bounded():
+    """Also where it begins with a frame that promises more than will come."""
+    end, child = os.pipe()
+    sink = MarkedSink(end, 100, b"<mark>")
+    os.write(child, b"<mark>\xff\xff\xff\xff")
+    for _ in range(50):
+        os.write(child, b"x" * 100)
+        sink.move()
+    os.close(child)
+    sink.close()
+    assert sink.total_bytes == 5010
+    assert len(sink.data) == 100
+    assert sink.stretches == []

@@ -1,10 +1,10 @@
-"""The `deepcoder` command: run, grade, validate, watch, samples, crds."""
+"""The `deepcoder` command: run, grade, validate, plan, watch, samples, crds."""
 
 from __future__ import annotations
 
 import typer
 
-from deepcoder_cli import crds, grade, run, samples, validate, watch
+from deepcoder_cli import crds, grade, plan, run, samples, validate, watch
 
 app = typer.Typer(
     name="deepcoder",
@@ -16,6 +16,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("grade")(grade.grade)
 app.command("validate")(validate.validate)
+app.command("plan")(plan.plan)
 app.command("watch")(watch.watch)
 app.command("samples")(samples.samples)
 app.command("crds")(crds.crds)

@@ -1,0 +1,86 @@
+"""The planner's bytes against those that the engine really keeps."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.distributed._tools.mem_tracker import MemTracker
+from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from deepcoder_api.planning.model_shape import model_shape
+from deepcoder_api.planning.trainer_memory import (
+    FP32,
+    REDUCE_BUCKET,
+    parameter_bytes,
+    state_memory,
+    trainer_memory,
+)
+from deepcoder_trainer import attention
+from deepcoder_trainer.answer_scores import AnswerScores
+from tests.tiny_models import write_tiny_model
+
+RANKS = 2
+CASES = [("bf16", 1), ("bf16", 2), ("bf16", 3), ("fp32", 0), ("fp32", 2)]
+TOKENS = 512
+
+
+def test_state_is_what_deepspeed_keeps(tmp_path: Path) -> None:
+    """On two ranks, for each ZeRO stage, to 2 %; stage 3 keeps parameters under 100,000 elements whole besides."""
+    model = write_tiny_model(tmp_path / "model", layers=2, hidden=512)
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(RANKS)),
+        *("-m", "tests.integration.trainer.planned_memory", str(model), json.dumps(CASES), str(tmp_path / "found")),
+    ]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = json.loads((tmp_path / "found").read_text())
+    for (precision, stage), measured in zip(CASES, found, strict=True):
+        planned = state_memory(1_000_000, parameter_bytes(precision, stage), stage, RANKS).total / 1_000_000
+        assert measured["each"] == pytest.approx(planned, rel=0.02), (precision, stage)
+        if stage == 3:
+            assert measured["bucket"] == REDUCE_BUCKET * FP32
+
+
+@pytest.mark.parametrize("recomputes", [True, False])
+def test_activations_are_near_the_peak_of_a_real_backward(recomputes: bool) -> None:
+    """torch's own account of a forward and backward in bf16, beyond weights and gradients: within 15 %."""
+    config = Qwen2Config(
+        vocab_size=300,
+        hidden_size=256,
+        intermediate_size=704,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+    )
+    model = Qwen2ForCausalLM._from_config(config, dtype=torch.bfloat16, attn_implementation=attention.register())
+    if recomputes:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    scores = AnswerScores(model.train())
+
+    def backward() -> None:
+        ids = torch.zeros(1, TOKENS, dtype=torch.int64)
+        bounds = torch.tensor([0, TOKENS], dtype=torch.int32)
+        packed = attention.packed_arguments(bounds)
+        inputs = {"input_ids": ids, "position_ids": torch.arange(TOKENS)[None], "use_cache": False}
+        scores(torch.arange(TOKENS - 1), ids[0, 1:], 1.0, False, **inputs, **packed)[0].sum().backward()
+
+    backward()  # gradients are there, and in their places, before the peak is looked for
+    tracker = MemTracker()
+    tracker.track_external(model)
+    with tracker:
+        backward()
+    (peak,) = tracker.get_tracker_snapshot("peak").values()
+    sizes = {getattr(kind, "name", str(kind)): size for kind, size in peak.items()}
+    measured = sum(size for kind, size in sizes.items() if kind in ("ACT", "TEMP"))
+    planned = trainer_memory(
+        model_shape(config.to_dict()), precision="bf16", zero_stage=1, ranks=1, tokens=TOKENS, recomputes=recomputes
+    )
+    assert measured == pytest.approx(planned.activations, rel=0.15)

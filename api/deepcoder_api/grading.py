@@ -61,8 +61,9 @@ class Limits(Strict):
 class GradeRequest(Strict):
     """One program against one test suite that the server has by hash.
 
-    `id` comes back with the result. `stop_on_first_failure` leaves the tests after it unrun. `deadline_seconds` is how
-    long the caller waits: a program that is still queued then is not run, and comes back as internal_error.
+    Of a problem with math tests `program` is the value that is to be compared. `id` comes back with the result.
+    `stop_on_first_failure` leaves the tests after it unrun. `deadline_seconds` is how long the caller waits: a program
+    that is still queued then is not run, and comes back as internal_error.
     """
 
     id: str = Field(max_length=512)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MAX_TEST_BYTES = 16 * 1024 * 1024
 MAX_CHECKER_CHARACTERS = 256 * 1024
+MAX_MATH_CHARACTERS = 1000
 
 
 class Strict(BaseModel):
@@ -42,6 +43,13 @@ class AssertionTest(Strict):
     code: str
 
 
+class MathTest(Strict):
+    """The answer's last \\boxed{} must be equal to `expected`, both LaTeX. Such a problem has no program."""
+
+    kind: Literal["math"] = "math"
+    expected: str = Field(min_length=1, max_length=MAX_MATH_CHARACTERS)
+
+
 class Tolerance(Strict):
     """How far a number may be from the expected one: at most absolute, or relative times the expected one's size."""
 
@@ -49,7 +57,7 @@ class Tolerance(Strict):
     relative: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
-Test = Annotated[StdinTest | FunctionTest | AssertionTest, Field(discriminator="kind")]
+Test = Annotated[StdinTest | FunctionTest | AssertionTest | MathTest, Field(discriminator="kind")]
 
 
 class Problem(Strict):
@@ -57,7 +65,8 @@ class Problem(Strict):
 
     `prompt` is what the model reads. `entry_point` names the function (`f`) or method (`Solution.f`) that
     function and assertion tests call. `program_prefix` is put before a program that continues it (HumanEval).
-    `tolerance` and `checker` are as in TestSuite. `solution` is a program known to be right, where the source has one.
+    `tolerance` and `checker` are as in TestSuite. `solution` is a program known to be right, where the source has
+    one; of a problem with math tests it is the value.
     """
 
     id: str = Field(min_length=1, max_length=512)
@@ -71,6 +80,11 @@ class Problem(Strict):
     solution: str | None = None
     source: str = ""
     metadata: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def is_math(self) -> bool:
+        """Whether an answer is a value and no program."""
+        return any(isinstance(test, MathTest) for test in self.tests)
 
 
 class TestSuite(Strict):

@@ -20,7 +20,7 @@ from deepcoder_api.specification import (
 )
 from deepcoder_api.status import Condition
 
-ProblemFormat = Literal["jsonl", "humaneval", "mbpp", "taco", "synthetic-1", "livecodebench", "deepcoder"]
+ProblemFormat = Literal["jsonl", "humaneval", "mbpp", "taco", "synthetic-1", "livecodebench", "deepcoder", "math"]
 DATED_FORMATS: tuple[ProblemFormat, ...] = ("livecodebench",)
 Day = Annotated[str, Field(max_length=10, pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")]
 
@@ -94,7 +94,8 @@ class ProblemSource(Specification):
         description="Whose rows they are. jsonl: the project's own schema. humaneval: openai/human-eval. mbpp: "
         "google-research-datasets/mbpp. taco: BAAI/TACO and TACO-verified. synthetic-1: PrimeIntellect/SYNTHETIC-1, "
         "its Python problems. livecodebench: livecodebench/code_generation_lite. deepcoder: "
-        "agentica-org/DeepCoder-Preview-Dataset."
+        "agentica-org/DeepCoder-Preview-Dataset. math: a problem and its answer, as "
+        "agentica-org/DeepScaleR-Preview-Dataset has them."
     )
     uri: ObjectUri = Field(
         description="A file (JSON lines, as they are or gzipped, or Parquet), a folder of them, or files by a name "

@@ -14,6 +14,7 @@ from deepcoder_api.training_run import ProblemFormat, Window
 from deepcoder_data.deepcoder_preview import DeepCoderRow, deepcoder_problem
 from deepcoder_data.human_eval import HumanEvalRow, human_eval_problem
 from deepcoder_data.livecodebench import LiveCodeBenchRow, livecodebench_problem
+from deepcoder_data.math_answers import MathRow, math_problem
 from deepcoder_data.mbpp import MbppRow, mbpp_problem
 from deepcoder_data.rows import LeftOut
 from deepcoder_data.synthetic_1 import Synthetic1Row, synthetic_1_problem
@@ -46,5 +47,6 @@ FORMATS: MappingProxyType[ProblemFormat, RowFormat] = MappingProxyType(
         "synthetic-1": RowFormat(Synthetic1Row, _undated(synthetic_1_problem)),
         "livecodebench": RowFormat(LiveCodeBenchRow, livecodebench_problem),
         "deepcoder": RowFormat(DeepCoderRow, _undated(deepcoder_problem)),
+        "math": RowFormat(MathRow, _undated(math_problem)),
     }
 )

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 
-from deepcoder_api.problems import AssertionTest, FunctionTest, Problem, StdinTest, Test
+from deepcoder_api.problems import AssertionTest, FunctionTest, MathTest, Problem, StdinTest, Test
 from deepcoder_api.training_run import DataSource, ProblemSource, TestLimit
 from deepcoder_data.readers import read_source_file
 from deepcoder_data.rows import BadRow, SkippedRow
@@ -49,3 +49,5 @@ def _input_length(test: Test) -> int:
             return len(json.dumps(test.arguments, separators=(",", ":"), ensure_ascii=False))
         case AssertionTest():
             return len(test.code)
+        case MathTest():
+            return 0  # the statement is all that goes in

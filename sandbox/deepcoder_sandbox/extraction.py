@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from deepcoder_api.problems import Problem
+from deepcoder_sandbox.final_answer import final_answer
 
 THINKING_END = "</think>"
 DEFAULT_RULE = "last-python-block"
@@ -87,8 +88,11 @@ def extract_program(answer: str, rule: str = DEFAULT_RULE) -> str | None:
 def assemble_program(problem: Problem, answer: str, rule: str = DEFAULT_RULE) -> str | None:
     """The program that `answer` gives for `problem`, or None when it has none. Raises ValueError as extract_program.
 
-    `problem.program_prefix` is put before a program that does not itself define the entry point.
+    `problem.program_prefix` is put before a program that does not itself define the entry point. For a problem with
+    math tests it is the value of the last \\boxed{}, by whatever rule programs are taken.
     """
+    if problem.is_math:
+        return final_answer(answer)
     program = extract_program(answer, rule)
     if program is None or not problem.program_prefix or not problem.entry_point:
         return program

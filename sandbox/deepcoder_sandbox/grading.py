@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 
 from deepcoder_api.grading import GradeRequest, GradeResult, TestResult, Verdict
-from deepcoder_api.problems import AssertionTest, FunctionTest, StdinTest, Test, TestSuite
+from deepcoder_api.problems import AssertionTest, FunctionTest, MathTest, StdinTest, Test, TestSuite
 from deepcoder_sandbox.answers import Answers
 from deepcoder_sandbox.assertion_tests import run_assertion_test
 from deepcoder_sandbox.function_tests import FunctionProgram
 from deepcoder_sandbox.launcher import Launcher
+from deepcoder_sandbox.math_tests import run_math_test
 from deepcoder_sandbox.stdin_tests import StdinProgram
 
 
 def grade(launcher: Launcher, suite: TestSuite, request: GradeRequest) -> GradeResult:
     """Run `request.program` against `suite`: one fork for all calls, two for an assertion test, for a stdin test one,
-    or one for all of them where the program leaves nothing behind.
+    or one for all of them where the program leaves nothing behind. A math test has no program, but a value.
 
     Raises LauncherFailedError when the grader itself fails; the launcher must then be restarted.
     """
@@ -65,6 +66,8 @@ class _Candidate:
                 self._calls.close()
                 self._reader.close()
                 return run_assertion_test(self._launcher, self._program, self._entry_point, test, self._limits)
+            case MathTest():
+                return run_math_test(self._launcher, self._program, test)
 
     def with_peak_memory(self, result: TestResult) -> TestResult:
         """A call's result with the peak memory of the process that answered all calls, known once that is over."""

@@ -29,6 +29,8 @@ PRELOAD = (
 )
 # Costly to import, so a second zygote has it, for programs that speak of it.
 NUMERIC = "numpy"
+# SymPy and a grammar, likewise, for what compares mathematical values.
+MATHEMATICAL = "deepcoder_sandbox.math_equality"
 
 
 class LauncherFailedError(Exception):
@@ -71,6 +73,11 @@ class Launcher:
     def beside(self) -> Launcher:
         """The companion that forks what runs beside a program: a judge, a checker. Raises LauncherFailedError."""
         return self._companion("beside", self._preload)
+
+    @property
+    def mathematical(self) -> Launcher:
+        """The companion that forks what compares mathematical values. Raises LauncherFailedError."""
+        return self._companion("mathematical", (*self._preload, MATHEMATICAL))
 
     def _companion(self, name: str, preload: Sequence[str]) -> Launcher:
         """Started when first needed; it goes when this one goes."""

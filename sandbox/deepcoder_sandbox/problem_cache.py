@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from deepcoder_api.problems import AssertionTest, FunctionTest, TestSuite, canonical_json
+from deepcoder_api.problems import AssertionTest, FunctionTest, MathTest, TestSuite, canonical_json
 
 
 class SuiteRefusedError(Exception):
@@ -85,6 +85,9 @@ def check_gradable(suite: TestSuite) -> None:
     """Raises SuiteRefusedError for a suite that no program could be graded by."""
     if suite.checker is not None:
         _check_defines_check(suite.checker, "the checker", "check(input, output, expected)")
+    kinds = {isinstance(test, MathTest) for test in suite.tests}
+    if len(kinds) > 1 or (True in kinds and suite.checker is not None):
+        raise SuiteRefusedError(422, "math tests compare a value; they go with no test of a program and no checker")
     for number, test in enumerate(suite.tests, start=1):
         if isinstance(test, FunctionTest | AssertionTest) and not suite.entry_point:
             raise SuiteRefusedError(422, f"test {number} calls a function, but the suite has no entry_point")

@@ -1,8 +1,9 @@
-"""What a forked child runs once it is confined: a program on stdin, one that answers calls, a judge, or a checker.
+"""What a forked child runs once it is confined: a program on stdin, one for calls, a judge, a checker, a comparison.
 
 The child is one of ours until `ready` is sent; from then on nothing it says is trusted further than its role: a
 program on stdin has only its three descriptors and its exit status, a program that answers calls can only return
-plain values (or forge them, which is the same); only a judge or a checker, which run no model-written code, decide.
+plain values (or forge them, which is the same); only a judge, a checker or a comparison, which run no model-written
+code, decide.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from deepcoder_sandbox.checker_process import answer_checks
 from deepcoder_sandbox.frames import PeerClosedError, pack, read_frame, receive_frame, send_frame
 from deepcoder_sandbox.judge import judge
 from deepcoder_sandbox.plain_data import NotPlainDataError, decode, encode
-from deepcoder_sandbox.program_module import FILE_NAME, allow_full_depth, new_module
+from deepcoder_sandbox.program_module import EXIT_MEMORY, FILE_NAME, allow_full_depth, new_module
 from deepcoder_sandbox.stdin_program import run_program, take_streams
 
 EXIT_SETUP = 97
@@ -42,9 +43,24 @@ def run(mode: str, channel: int, *, has_peer: bool, watched: bool) -> NoReturn:
         _answer_calls(task["program"], task["entry_point"], channel)
     elif mode == "judge" and has_peer:
         judge(task, channel, channel + 1)
+    elif mode == "math":
+        _compare(task["expected"], task["answer"], channel)
     elif mode == "check":
         answer_checks(task["checker"], channel, task["max_bytes"])
     os._exit(EXIT_SETUP)
+
+
+def _compare(expected: str, answer: str, channel: int) -> NoReturn:
+    from deepcoder_sandbox.math_equality import equal  # this zygote has it, others do without SymPy
+
+    try:
+        report = {"right": equal(expected, answer)}
+    except MemoryError:
+        os._exit(EXIT_MEMORY)
+    except RecursionError:
+        report = {"right": False}
+    send_frame(channel, json.dumps(report).encode())
+    os._exit(0)
 
 
 def _send_ready(end: socket.socket, watched: bool) -> None:

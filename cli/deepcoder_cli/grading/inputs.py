@@ -144,7 +144,8 @@ def _answer(line: int, row: AnswerRow, problem: Problem, index: int) -> Answer:
         program, detail = row.program, ""
     else:
         program = assemble_program(problem, row.answer or "")
-        detail = "" if program is not None else "the answer has no closed ```python block"
+        wanted = "\\boxed{} of at most 1,000 characters" if problem.is_math else "closed ```python block"
+        detail = "" if program is not None else f"the answer has no {wanted}"
     if program is not None and len(program) > MAX_PROGRAM_CHARACTERS:
         program, detail = None, f"{len(program)} characters; at most {MAX_PROGRAM_CHARACTERS} are run"
     return Answer(line, row.problem, index, program, detail)

@@ -101,6 +101,35 @@ def test_deepcoder_14b_is_the_published_recipe() -> None:
     assert gpus == 32
 
 
+def test_deepscaler_is_the_published_recipe() -> None:
+    """What card, report and released scripts say in numbers, as the run resolves it."""
+    (document,) = read_documents((EXAMPLES / "deepscaler-1.5b" / "trainingrun.yaml").read_text())
+    resource = parse_resource(document)
+    assert isinstance(resource, TrainingRunResource)
+    run, algorithm = resource.resolved().spec, resource.resolved().algorithm
+    assert [(stage.max_response_tokens, stage.steps) for stage in run.stages] == [
+        (8192, 1040),
+        (16384, 480),
+        (24576, 200),
+    ]
+    assert [source.format for source in run.data.sources] == ["math"]
+    assert (algorithm.prompts_per_step, algorithm.samples_per_prompt, algorithm.optimizer_steps_per_step) == (
+        128,
+        16,
+        2,
+    )
+    assert (algorithm.preset, algorithm.clip_low, algorithm.clip_high, algorithm.overlong_filter) == (
+        "grpo",
+        0.2,
+        0.2,
+        False,
+    )
+    assert (algorithm.temperature, run.optimizer.learning_rate, run.data.max_prompt_tokens) == (0.6, 1e-6, 1024)
+    assert (run.trainer.tokens_per_microbatch, run.rollout.gpu_memory_utilization) == (32768, 0.85)
+    gpus = run.trainer.replicas * run.trainer.gpus_per_replica + run.rollout.replicas * run.rollout.gpus_per_replica
+    assert gpus == 32
+
+
 def test_quickstart_is_an_evaluation_a_run_and_an_evaluation() -> None:
     """Both evaluations ask the same problems in the same way, greedily; the second asks what the run made."""
     files = sorted(QUICKSTART.glob("*.yaml"))

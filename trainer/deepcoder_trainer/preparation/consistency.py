@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 
-from deepcoder_api.problems import AssertionTest, FunctionTest, Problem, StdinTest, Test, canonical_json
+from deepcoder_api.problems import AssertionTest, FunctionTest, MathTest, Problem, StdinTest, Test, canonical_json
 from deepcoder_sandbox.comparators.registry import comparator
 
 
@@ -22,14 +22,15 @@ def contradiction(problem: Problem) -> str | None:
     """The first two tests with the same input that ask for different outputs, as one line for people; None without.
 
     Outputs differ when neither would pass for the other under the profile `strict` and the problem's own tolerance. A
-    problem with a checker has several right answers, and assertions state no output: neither can be told to contradict.
+    problem with a checker has several right answers, assertions state no output, and equal values may be written in
+    many ways: none of them can be told to contradict.
     """
     if problem.checker is not None:
         return None
     rules = comparator("strict", problem.tolerance)
     first: dict[tuple[str, str], tuple[int, StdinTest | FunctionTest]] = {}
     for number, test in enumerate(problem.tests, 1):
-        if isinstance(test, AssertionTest):
+        if isinstance(test, AssertionTest | MathTest):
             continue
         earlier, seen = first.setdefault((test.kind, _input(test)), (number, test))
         match seen, test:

@@ -53,6 +53,25 @@ class RunPaths:
         """The answers of step `step`, with verdicts, for people and analysis."""
         return f"{self.root}/samples/step-{step:06d}.parquet"
 
+    @property
+    def report(self) -> str:
+        """The RunReport as JSON: the figures of the steps up to a checkpoint."""
+        return f"{self.root}/report.json"
+
+    @property
+    def report_page(self) -> str:
+        """The same for people."""
+        return f"{self.root}/report.html"
+
+    @property
+    def figures(self) -> str:
+        """The folder of the figures of steps that the report does not hold yet."""
+        return f"{self.root}/figures"
+
+    def step_figures(self, step: int) -> str:
+        """The StepFigures of step `step`."""
+        return f"{self.figures}/step-{step:06d}.json"
+
 
 def dataset_uri(storage_uri: str, key: str) -> str:
     """The folder of a prepared dataset with content key `key`."""
@@ -200,6 +219,52 @@ class DatasetReport(Strict):
         for drop in (drop for source in self.sources for drop in source.drops):
             counts[drop.reason] = counts.get(drop.reason, 0) + drop.count
         return counts
+
+
+class StepFigures(Strict):
+    """What one step came to. Absent numbers were not measured: those of training in a step without any loss."""
+
+    step: int = Field(ge=1)
+    stage: str
+    attempt: int = Field(ge=1, description="The attempt that trained it first.")
+    time: str = Field(description="When it was over, RFC 3339.")
+    answers: int
+    reward: float = Field(description="Mean over answers, 0 to 1.")
+    truncated: float = Field(description="Share of answers cut at the limit.")
+    answer_tokens: int
+    shortest_answer: int = Field(description="In tokens, as the two that follow.")
+    median_answer: float
+    longest_answer: int
+    groups_without_signal: int
+    verdicts: dict[str, int]
+    training: dict[str, float] = Field(
+        description="Of the ranks: loss, gradient_norm, entropy, sampler_kl (nats a token), learning_rate and others."
+    )
+    seconds: dict[str, float] = Field(description="Wall clock by part of the step.")
+
+
+class ReportStage(Strict):
+    """A stage of a run: its response limit, and the step that it begins with."""
+
+    name: str
+    max_response_tokens: int
+    first_step: int
+    steps: int
+
+
+class RunReport(Strict):
+    """report.json of a TrainingRun: every step's figures, over all attempts."""
+
+    namespace: str
+    name: str
+    uid: str
+    model: str
+    preset: str
+    total_steps: int
+    stages: tuple[ReportStage, ...]
+    steps: tuple[StepFigures, ...] = Field(
+        description="In order; a step that was trained again keeps its first figures."
+    )
 
 
 class BenchmarkReport(Strict):

@@ -18,7 +18,7 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from deepcoder_api.artifacts import RunPaths
+from deepcoder_api.artifacts import RunPaths, RunReport
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_data.folders import read_completion
 from deepcoder_data.head import claim_head, read_head
@@ -36,6 +36,7 @@ from deepcoder_trainer.orchestrator.sampling import Sampler
 from deepcoder_trainer.orchestrator.step_loop import StepLoop
 from deepcoder_trainer.orchestrator.weights import WeightPublisher
 from deepcoder_trainer.rank_protocol import Command, CommandResult, Load, Publish, RankFailure, Save, Stop, Train
+from deepcoder_trainer.run_report.records import RunRecords
 from deepcoder_trainer.samples import Sample
 from tests.orchestrator_builders import sample
 from tests.resolved_runs import resolved_run
@@ -172,7 +173,8 @@ class World:
             loop = StepLoop(
                 run=self.run, attempt=number, dataset=dataset, model_dir=self.folder, batches=work / "batches",
                 problem_ids=PROBLEMS, sampler=cast(Sampler, answers), ranks=channel, weights=weights, journal=journal,
-                checkpoints=checkpoints, progress=progress, metrics=metrics, stop=stop or asyncio.Event(),
+                checkpoints=checkpoints, progress=progress, metrics=metrics,
+                records=RunRecords(store or self.store, self.paths, self.run, number), stop=stop or asyncio.Event(),
             )  # fmt: skip
             following = asyncio.create_task(ranks.follow())
             try:
@@ -192,6 +194,23 @@ class World:
             for entry in self.store.list(f"{self.paths.root}/{folder}")
         }
         return sorted({int(name[5:11]) for name in names})
+
+
+@dataclass
+class _NoFigures:
+    """A store that takes no report and no figures."""
+
+    store: ObjectStore
+    refused: int = 0
+
+    def put_bytes(self, uri: str, *arguments: Any, **options: Any) -> str:
+        if "/figures/" in uri or "/report." in uri:
+            self.refused += 1
+            raise AccessDeniedError(f"{uri}: refused")
+        return self.store.put_bytes(uri, *arguments, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
 
 
 def samples_of(world: World, step: int) -> list[dict[str, Any]]:
@@ -224,6 +243,66 @@ async def test_a_run_leaves_its_last_checkpoints_its_samples_and_a_head(world: W
     assert completion.metadata == {"attempt": "1"}
     # Nothing is published before the first step, which the base model samples, nor after the last.
     assert [c.version for c in attempt.ranks.done if isinstance(c, Publish)] == [1, 2, 3, 4]
+
+
+async def test_a_run_leaves_the_figures_of_its_steps(world: World) -> None:
+    """report.json has every step with its stage; report.html shows them; the steps' own objects are gone."""
+    async with world.attempt(1) as attempt:
+        await attempt.loop.execute()
+    report = RunReport.model_validate_json(world.store.get_bytes(world.paths.report))
+    assert [(figures.step, figures.stage, figures.answers) for figures in report.steps] == [
+        (1, "short", 8),
+        (2, "short", 8),
+        (3, "short", 8),
+        (4, "long", 8),
+        (5, "long", 8),
+    ]
+    assert [(stage.name, stage.first_step) for stage in report.stages] == [("short", 1), ("long", 4)]
+    assert report.steps[0].reward == 0.5
+    assert report.steps[0].training["loss"] == 0.5
+    assert {"sample", "journal", "train", "publish"} <= report.steps[0].seconds.keys()
+    page = world.store.get_bytes(world.paths.report_page).decode()
+    assert "<title>tiny</title>" in page
+    assert world.steps("figures") == []
+
+
+async def test_figures_go_on_over_an_attempt_that_dies(world: World) -> None:
+    """Attempt 1 dies in step 4: step 3, which no checkpoint holds, is trained again and keeps its first figures."""
+    async with world.attempt(1, fail_at=4) as first:
+        with pytest.raises(RanksFailed):
+            await first.loop.execute()
+    report = RunReport.model_validate_json(world.store.get_bytes(world.paths.report))
+    assert [figures.step for figures in report.steps] == [1, 2]
+    assert world.steps("figures") == [3]
+    async with world.attempt(2) as second:
+        await second.loop.execute()
+    report = RunReport.model_validate_json(world.store.get_bytes(world.paths.report))
+    assert [(figures.step, figures.attempt) for figures in report.steps] == [(1, 1), (2, 1), (3, 1), (4, 2), (5, 2)]
+    assert "sample" in report.steps[2].seconds, "the time that the first attempt sampled for"
+    assert "sample" not in report.steps[3].seconds, "its batch was the first attempt's"
+    assert world.steps("figures") == []
+
+
+async def test_a_run_goes_on_when_its_figures_cannot_be_written_or_read(world: World) -> None:
+    """What is refused is told in the log; steps and checkpoints are as ever."""
+    world.store.put_bytes(world.paths.report, b"not JSON")
+    world.store.put_bytes(world.paths.step_figures(1), b"{}")
+    refusing = _NoFigures(world.store)
+    async with world.attempt(1) as attempt:
+        attempt.loop.records = RunRecords(cast(ObjectStore, refusing), world.paths, world.run, 1)
+        await attempt.loop.execute()
+    assert refusing.refused > 0
+    assert world.head_step() == 5
+    assert world.store.get_bytes(world.paths.report) == b"not JSON"
+
+
+async def test_an_attempt_that_is_over_does_not_replace_the_report(world: World) -> None:
+    """Of two attempts the newer one's report stays."""
+    claim_head(world.store, world.paths.head, 2)
+    records = RunRecords(world.store, world.paths, world.run, 1)
+    records.request_report()
+    await records.close()
+    assert not world.store.exists(world.paths.report)
 
 
 async def test_a_batch_that_was_graded_is_trained_on_by_the_next_attempt_without_sampling(world: World) -> None:

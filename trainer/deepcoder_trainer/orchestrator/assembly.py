@@ -29,6 +29,7 @@ from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
 from deepcoder_trainer.orchestrator.sampling import Sampler
 from deepcoder_trainer.orchestrator.step_loop import StepLoop, batch_file
 from deepcoder_trainer.orchestrator.weights import KEPT_VERSIONS, WeightPublisher
+from deepcoder_trainer.run_report.records import RunRecords
 
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -92,7 +93,8 @@ def assemble(
     loop = StepLoop(
         run=run, attempt=attempt, dataset=given.dataset, model_dir=given.model_dir, batches=batches,
         problem_ids=list(problems), sampler=sampler, ranks=ranks, weights=weights, journal=journal,
-        checkpoints=checkpoints, progress=progress, metrics=metrics, stop=stop,
+        checkpoints=checkpoints, progress=progress, metrics=metrics, records=RunRecords(store, paths, run, attempt),
+        stop=stop,
     )  # fmt: skip
 
     def batch_at_hand(step: int) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,8 @@ from deepcoder_trainer.orchestrator.resume import ResumePlan, RunState, check_st
 from deepcoder_trainer.orchestrator.sampling import Sampler, batch_of
 from deepcoder_trainer.orchestrator.weights import WeightPublisher
 from deepcoder_trainer.rank_protocol import Load, Train
+from deepcoder_trainer.run_report.figures import step_figures as recorded_figures
+from deepcoder_trainer.run_report.records import RunRecords
 from deepcoder_trainer.samples import Sample
 
 LOAD_SECONDS = 3600.0
@@ -55,6 +58,7 @@ class StepLoop:
     checkpoints: Checkpoints
     progress: RunProgress
     metrics: RunMetrics
+    records: RunRecords
     stop: asyncio.Event
 
     def __post_init__(self) -> None:
@@ -78,6 +82,7 @@ class StepLoop:
                 await self._step(step, replayed=step in plan.replay, sampled_next=step + 1 not in plan.replay)
         finally:
             await self.pool.close()
+            await self.records.close()
         self.progress.activity = "checkpointing"
         await self.samples_behind.settle()
         await self.checkpoints.behind.settle()
@@ -105,6 +110,8 @@ class StepLoop:
                 await self.checkpoints.begin(self.state)
         self.checkpoints.behind.check()
         self._report(samples, figures, training, clock)
+        if step % self.run.spec.checkpoint.every_steps == 0 or last:
+            self.records.request_report()
 
     async def _sample(self, step: int, clock: StepClock) -> Sequence[Sample]:
         """The graded answers of a batch, durable in the journal when this returns. Others may be under way beside."""
@@ -177,6 +184,7 @@ class StepLoop:
             folder, self.state = await self.checkpoints.fetch(plan.checkpoint)
             check_state(self.state, plan, self.dataset)
             self.progress.resumed(head, self.state.step)
+        await self.records.take_up(max(plan.replay, default=plan.step))
         if plan.step == self.run.total_steps:
             return plan
         load = Load(model_dir=str(self.model_dir), checkpoint_dir=str(folder) if folder else None)
@@ -212,6 +220,13 @@ class StepLoop:
     ) -> None:
         self.progress.step_done(self.state.step, figures, clock.seconds)
         self.metrics.step_done(self.state.step, samples, figures, training, clock.seconds)
+        self.records.add(
+            recorded_figures(
+                step=self.state.step, stage=self.state.stage, attempt=self.attempt,
+                time=datetime.now(UTC).isoformat(timespec="seconds"), samples=samples, figures=figures,
+                training=training, seconds=clock.seconds,
+            )
+        )  # fmt: skip
         rounded = {name: round(value, 4) for name, value in {**training, **clock.seconds}.items()}
         log.info("step done", step=self.state.step, stage=self.state.stage, reward=round(figures.reward, 4),
                  truncated=round(figures.truncated, 4), answer_tokens=figures.answer_tokens, **rounded)  # fmt: skip

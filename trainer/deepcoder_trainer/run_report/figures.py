@@ -1,0 +1,71 @@
+"""The figures of a step out of its batch, and the report of a run out of its steps. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+
+from deepcoder_api.artifacts import ReportStage, RunReport, StepFigures
+from deepcoder_api.resolve import ResolvedRun
+from deepcoder_trainer.orchestrator.metrics import BatchFigures
+from deepcoder_trainer.samples import Sample
+
+
+def step_figures(
+    *,
+    step: int,
+    stage: str,
+    attempt: int,
+    time: str,
+    samples: Sequence[Sample],
+    figures: BatchFigures,
+    training: Mapping[str, float],
+    seconds: Mapping[str, float],
+) -> StepFigures:
+    """The figures of one step. `samples` are its batch, of which there is at least one."""
+    lengths = [len(sample.answer_ids) for sample in samples]
+    return StepFigures(
+        step=step,
+        stage=stage,
+        attempt=attempt,
+        time=time,
+        answers=figures.samples,
+        reward=figures.reward,
+        truncated=figures.truncated,
+        answer_tokens=figures.answer_tokens,
+        shortest_answer=min(lengths),
+        median_answer=statistics.median(lengths),
+        longest_answer=max(lengths),
+        groups_without_signal=figures.groups_without_signal,
+        verdicts=figures.verdicts,
+        training=dict(training),
+        seconds=dict(seconds),
+    )
+
+
+def run_report(run: ResolvedRun, steps: Iterable[StepFigures]) -> RunReport:
+    """The report of a run with these steps, in any order."""
+    return RunReport(
+        namespace=run.namespace,
+        name=run.name,
+        uid=run.uid,
+        model=run.spec.model.uri,
+        preset=run.algorithm.preset,
+        total_steps=run.total_steps,
+        stages=report_stages(run),
+        steps=tuple(sorted(steps, key=lambda figures: figures.step)),
+    )
+
+
+def report_stages(run: ResolvedRun) -> tuple[ReportStage, ...]:
+    """The stages of a run, each with the step that it begins with."""
+    stages: list[ReportStage] = []
+    first = 1
+    for stage in run.spec.stages:
+        stages.append(
+            ReportStage(
+                name=stage.name, max_response_tokens=stage.max_response_tokens, first_step=first, steps=stage.steps
+            )
+        )
+        first += stage.steps
+    return tuple(stages)

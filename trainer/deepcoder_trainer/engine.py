@@ -20,11 +20,13 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.initialization import no_init_weights
 
+from deepcoder_api.planning.model_shape import ModelShape, ModelShapeError, model_shape
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_trainer import attention
 from deepcoder_trainer.answer_scores import AnswerScores
 from deepcoder_trainer.model_files import WeightFiles
 from deepcoder_trainer.packing import Microbatch
+from deepcoder_trainer.utilization import peak_flops
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=30)  # others wait in a collective while rank 0 writes a checkpoint
 log = structlog.get_logger("engine")
@@ -117,6 +119,9 @@ class PolicyEngine:
         )
         self.ranks = dist.get_world_size()
         self.device = torch.device(self.deepspeed.device)
+        self.shape = _shape(self.model)
+        self.peak_flops = _peak_flops(self.device, settings)
+        """Operations a second of one GPU; None where they are not known."""
         self.updates = 0
         """Optimizer steps done since the run began."""
 
@@ -161,6 +166,22 @@ class PolicyEngine:
     def _plain_norm(self) -> float:
         squares = [p.grad.double().square().sum() for p in self.model.parameters() if p.grad is not None]
         return float(torch.stack(squares).sum().sqrt())
+
+
+def _shape(model: PreTrainedModel) -> ModelShape | None:
+    try:
+        return model_shape(model.config.to_dict())
+    except ModelShapeError as error:
+        log.info("model FLOP utilisation is not told", cause=str(error))
+        return None
+
+
+def _peak_flops(device: torch.device, settings: EngineSettings) -> float | None:
+    return (
+        peak_flops(torch.cuda.get_device_name(device))
+        if device.type == "cuda" and settings.precision == "bf16"
+        else None
+    )
 
 
 def _load(model_dir: Path, settings: EngineSettings) -> PreTrainedModel:

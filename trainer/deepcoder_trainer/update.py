@@ -22,6 +22,7 @@ from deepcoder_trainer.algorithm.ratio import importance_ratio
 from deepcoder_trainer.batch import Batch, optimizer_batches
 from deepcoder_trainer.engine import PolicyEngine
 from deepcoder_trainer.packing import Cut, Microbatch, pack, partition
+from deepcoder_trainer.utilization import utilization
 
 
 class NotFiniteError(Exception):
@@ -30,12 +31,13 @@ class NotFiniteError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class UpdatePlan:
-    """One optimizer step: this rank's microbatches, the weight of a token of each sample of the batch, and how many
-    samples are computed on all ranks."""
+    """One optimizer step: this rank's microbatches, the weight of a token of each sample of the batch, how many samples
+    are computed on all ranks, and the tokens of each."""
 
     cuts: tuple[Cut, ...]
     weights: NDArray[np.float64]
     computed: int
+    lengths: tuple[int, ...] = ()
 
 
 def plan_updates(
@@ -67,7 +69,8 @@ def plan_updates(
             weights = np.zeros(len(batch))
             weights[part] = token_weights(batch.answer_lengths[part], batch.carries_loss[part], algorithm)
         own = tuple(tuple(sample for sample in cut if learns[sample]) for cut in of_ranks[rank])
-        plans.append(UpdatePlan(own, weights, int(learns[part].sum())))
+        computed = batch.lengths[part[learns[part]]]
+        plans.append(UpdatePlan(own, weights, len(computed), tuple(map(int, computed))))
     return plans
 
 
@@ -88,6 +91,7 @@ def train_step(
         _update(engine, batch, algorithm, plan, kept, learning_rate)
         for plan, kept in zip(plans, proximal, strict=False)
     ]
+    seconds = time.monotonic() - started
     return {
         **{name: math.fsum(values[name] for values in updates) / len(updates) for name in (updates or [{}])[0]},
         "updates": float(len(updates)),
@@ -95,8 +99,19 @@ def train_step(
         "group_signal_fraction": groups_with_signal(batch.advantages, batch.groups) / len(np.unique(batch.groups)),
         "learning_rate": learning_rate,
         "proximal_seconds": proximal_seconds,
-        "seconds": time.monotonic() - started,
+        "seconds": seconds,
+        **_utilization(engine, plans, seconds),
     }
+
+
+def _utilization(engine: PolicyEngine, plans: list[UpdatePlan], seconds: float) -> dict[str, float]:
+    """Nothing where the architecture's operations cannot be counted."""
+    if engine.shape is None:
+        return {}
+    trained = [length for plan in plans for length in plan.lengths]
+    proximal = [length for plan in plans[1:] for length in plan.lengths]
+    peak = engine.peak_flops * engine.ranks if engine.peak_flops else None
+    return utilization(engine.shape, trained, proximal, seconds, peak)
 
 
 def _proximal(engine: PolicyEngine, batch: Batch, plan: UpdatePlan) -> list[Tensor]:

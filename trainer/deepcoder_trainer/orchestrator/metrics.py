@@ -24,6 +24,9 @@ TRAINING = (
     ("sampler_kl", "sampler_kl_nats", "KL of the sampler from the trainer, by token: the numerical gap"),
     ("learning_rate", "learning_rate", "Learning rate of the last step"),
     ("entropy", "entropy_nats", "Mean entropy of the policy by token"),
+    ("trainer_tokens_per_second", "trainer_tokens_per_second", "Tokens a second that the ranks trained on"),
+    ("trainer_flops_per_second", "trainer_flops_per_second", "Model FLOP a second of all ranks (PaLM, appendix B)"),
+    ("model_flop_utilization", "model_flop_utilization_ratio", "Model FLOP over the GPUs' peak, 0 where unknown"),
     ("group_signal_fraction", "group_signal_ratio", "Share of groups with an advantage that is not zero"),
 )
 

@@ -72,6 +72,8 @@ def plots(report: RunReport) -> list[Plot]:
             stages,
             highest=1.0,
         ),
+        plot("Trainer", "tokens a second", [("tokens", _training("trainer_tokens_per_second"))], steps, stages),
+        plot("Model FLOP utilisation", "share of peak", [("MFU", _training("model_flop_utilization"))], steps, stages),
         plot("Time of a step", "seconds by part", [(part, _seconds(part)) for part in parts], steps, stages),
     )
     return [one for one in drawn if one is not None]

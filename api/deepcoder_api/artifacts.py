@@ -64,6 +64,16 @@ class RunPaths:
         return f"{self.root}/report.html"
 
     @property
+    def tensorboard(self) -> str:
+        """The folder that TensorBoard is pointed at; one file, which only grows."""
+        return f"{self.root}/tensorboard"
+
+    @property
+    def event_file(self) -> str:
+        """TensorBoard's event file."""
+        return f"{self.tensorboard}/events.out.tfevents.0.{self.uid[:8]}"
+
+    @property
     def figures(self) -> str:
         """The folder of the figures of steps that the report does not hold yet."""
         return f"{self.root}/figures"

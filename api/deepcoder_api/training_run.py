@@ -247,6 +247,14 @@ class CheckpointSpec(Specification):
     keep_last: int = Field(default=3, ge=1, le=10_000, description="Newest checkpoints that stay.")
 
 
+class TrackingSpec(Specification):
+    """Where figures of the steps go beside the report that every run has."""
+
+    tensorboard: bool = Field(
+        default=False, description="Write TensorBoard's event file into the run's folder in S3, with each report."
+    )
+
+
 class FailurePolicy(Specification):
     """How often a run starts again by itself."""
 
@@ -307,6 +315,7 @@ class TrainingRunSpec(Specification):
     sandbox: SandboxSpec = Field(default=SandboxSpec(), description="The sandbox pods.")
     storage: StorageSpec = Field(description="Where everything that lasts is written.")
     checkpoint: CheckpointSpec = Field(default=CheckpointSpec(), description="Checkpoints.")
+    tracking: TrackingSpec = Field(default=TrackingSpec(), description="Figures of the steps, for other tools.")
     active_deadline_seconds: int | None = Field(
         default=None,
         ge=1,

@@ -296,6 +296,24 @@ async def test_a_run_goes_on_when_its_figures_cannot_be_written_or_read(world: W
     assert world.store.get_bytes(world.paths.report) == b"not JSON"
 
 
+async def test_the_event_file_is_there_when_it_is_asked_for(world: World) -> None:
+    """One file for the run, with every step; without the field there is none."""
+    async with world.attempt(1) as attempt:
+        await attempt.loop.execute()
+    assert not world.store.exists(world.paths.event_file)
+    asked = World(
+        world.store,
+        resolved_run(
+            uid="tracked-", storage=world.run.spec.storage.model_dump(by_alias=True), tracking={"tensorboard": True}
+        ),
+        world.folder,
+    )
+    async with asked.attempt(2) as attempt:
+        await attempt.loop.execute()
+    content = world.store.get_bytes(asked.paths.event_file)
+    assert content.count(b"answers/reward") == 5
+
+
 async def test_an_attempt_that_is_over_does_not_replace_the_report(world: World) -> None:
     """Of two attempts the newer one's report stays."""
     claim_head(world.store, world.paths.head, 2)

@@ -20,6 +20,7 @@ from deepcoder_trainer.orchestrator.failures import OrchestratorError
 from deepcoder_trainer.orchestrator.storage import stored
 from deepcoder_trainer.run_report.figures import run_report
 from deepcoder_trainer.run_report.page import run_page
+from deepcoder_trainer.run_report.tensorboard import event_file
 
 READ_SECONDS = 60.0
 CLOSE_SECONDS = 30.0
@@ -108,6 +109,8 @@ class RunRecords:
             return  # a newer attempt's report has more
         self._store.put_bytes(self._paths.report, report.model_dump_json().encode())
         self._store.put_bytes(self._paths.report_page, run_page(report).encode())
+        if self._run.spec.tracking.tensorboard:
+            self._store.put_bytes(self._paths.event_file, event_file(report))
         last = report.steps[-1].step if report.steps else 0
         for uri, step in self._listed():
             if step <= last:

@@ -15,6 +15,8 @@ GRAPHS = 2**30
 """CUDA graphs, communication buffers and the context, which vLLM takes out of its share. An estimate."""
 BATCHED_TOKENS = 8192
 """Tokens that vLLM computes at once on a GPU of 70 GiB or more (its `max_num_batched_tokens` for a server)."""
+SAMPLED_SEQUENCES = 1024
+"""Sequences that it samples for at once there (`max_num_seqs`): fp32 logits, processed, and sorted or as logarithms."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,8 @@ def rollout_memory(
     heads = -(-shape.key_value_heads // tensor_parallel)
     per_token = 2 * shape.layers * heads * shape.head_width * element
     if gpu_bytes:
-        activations = GRAPHS + BATCHED_TOKENS * element * (
-            4 * shape.hidden + 3 * -(-shape.intermediate // tensor_parallel)
-        )
+        layer = BATCHED_TOKENS * element * (4 * shape.hidden + 3 * -(-shape.intermediate // tensor_parallel))
+        activations = GRAPHS + max(layer, 3 * 4 * SAMPLED_SEQUENCES * shape.vocabulary)
         budget = int(gpu_bytes * utilization)
         cache = budget - weights - activations
     else:

@@ -1,4 +1,4 @@
-"""`deepcoder plan` reads a model's config.json where the model lies, in a bucket or on the hub, and nothing else of it."""
+"""`deepcoder plan` reads a model's config.json where the model lies, in a bucket or on the hub, and no more of it."""
 
 from __future__ import annotations
 

@@ -39,11 +39,19 @@ async def test_equal_values_are_accepted_however_they_are_written(grade, expecte
 @pytest.mark.parametrize(
     ("expected", "answer"), [("3", "4"), ("(1,2)", "[1,2]"), ("x+1", "y+1"), ("2", "1, 2, 3"), (r"\frac13", "0.33")]
 )
-async def test_other_values_are_not(grade, expected, answer):
+async def test_other_values_are_wrong(grade, expected, answer):
     """Also an interval with its ends, another variable, a list that has the value, a number cut short."""
     result = await grade(expects(expected), answer)
     assert result.verdict is Verdict.WRONG_ANSWER
     assert result.detail.startswith("test 1: expected ")
+
+
+@pytest.mark.parametrize(
+    "answer", ["1, 2", "2, 1", r"1 \text{ or } 2", r"\{1, 2\}", "x=1, x=2", "1=2=3", "2 < 3", r"\pm 2", "x < 2"]
+)
+async def test_several_guesses_are_no_answer(grade, answer):
+    """Though one of them is right."""
+    assert (await grade(expects("2"), answer)).verdict is Verdict.WRONG_ANSWER
 
 
 @pytest.mark.parametrize("answer", [r"9^{9^{9^{9}}}", r"10000000!", r"\int_0^1 x^{x^{x^x}} dx"])

@@ -12,7 +12,8 @@ from rich.markup import escape
 
 from deepcoder_api.manifest import TrainingRunResource
 from deepcoder_api.planning.model_shape import ModelShape, ModelShapeError, model_shape
-from deepcoder_api.planning.run_plan import GIB, RunPlan, plan_run
+from deepcoder_api.planning.plan_models import GIB, RunPlan
+from deepcoder_api.planning.run_plan import plan_run
 from deepcoder_cli.manifests import read_manifests
 from deepcoder_cli.plan_view import plan_view
 

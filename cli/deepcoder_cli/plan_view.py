@@ -7,7 +7,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from deepcoder_api.planning.run_plan import GIB, PlannedRollout, PlannedTrainer, RunPlan
+from deepcoder_api.planning.plan_models import GIB, PlannedRollout, PlannedTrainer, RunPlan
 
 
 def plan_view(plan: RunPlan) -> RenderableType:

@@ -9,7 +9,8 @@ import pytest
 
 from deepcoder_api.manifest import TrainingRunResource, parse_resource, read_documents
 from deepcoder_api.planning.model_shape import model_shape
-from deepcoder_api.planning.run_plan import GIB, RunPlan, plan_run
+from deepcoder_api.planning.plan_models import GIB, RunPlan
+from deepcoder_api.planning.run_plan import plan_run
 from tests.model_configs import QWEN2_5_14B
 from tests.resource_documents import changed, training_run
 

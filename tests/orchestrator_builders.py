@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from deepcoder_api.algorithm import Algorithm
 from deepcoder_api.grading import Verdict
+from deepcoder_api.presets import GRPO_PLUS
+from deepcoder_api.resolved_stage import ResolvedStage
+from deepcoder_trainer.orchestrator.timetable import Timetable
 from deepcoder_trainer.samples import Sample
 
 
@@ -27,3 +31,22 @@ def sample(**changes: Any) -> Sample:
         "epoch": 0,
     }
     return Sample(**{**values, **changes})
+
+
+def stage(steps: int = 3, prompts: int = 2, *, limit: int = 64, algorithm: Algorithm = GRPO_PLUS, **changes: Any):
+    """A stage of so many steps and prompts a step."""
+    values: dict[str, Any] = {
+        "name": "short",
+        "max_response_tokens": limit,
+        "steps": steps,
+        "advance_when": None,
+        "reset_optimizer": False,
+        "tokens_per_microbatch": 256,
+        "algorithm": algorithm.model_copy(update={"prompts_per_step": prompts}),
+    }
+    return ResolvedStage(**{**values, **changes})
+
+
+def timetable(*stages: tuple[int, int]) -> Timetable:
+    """A timetable of stages given as (steps, prompts a step)."""
+    return Timetable.planned([stage(steps, prompts, name=f"stage-{n}") for n, (steps, prompts) in enumerate(stages)])

@@ -44,7 +44,8 @@ UNKNOWN = (
         "spec.stages[0].stepz",
         3,
         validate="spec.stages[0].stepz: unknown field (did you mean steps?); "
-        "the fields here are maxResponseTokens, name, steps",
+        "the fields here are advanceWhen, maxResponseTokens, name, promptsPerStep, resetOptimizer, samplesPerPrompt, "
+        "sampling, steps, tokensPerMicrobatch",
         create='strict decoding error: unknown field "spec.stages[0].stepz"',
         apply='.spec.stages[name="short"].stepz: field not declared in schema',
     ),
@@ -326,6 +327,7 @@ UNIONS = (
     ),
 )
 
+_HELD_OUT = {"name": "held-out", "format": "jsonl", "uri": "s3://bucket/held-out.jsonl"}
 _DATED = {"name": "made", "format": "livecodebench", "uri": "s3://bucket/test.jsonl"}
 
 ACROSS_FIELDS = (
@@ -368,6 +370,77 @@ ACROSS_FIELDS = (
         validate="spec.trainer.tokensPerMicrobatch: 2303 cannot hold one sample of up to 2304 tokens",
         create='spec.trainer.tokensPerMicrobatch: Invalid value: "object": must hold one sample: data.maxPromptTokens '
         "plus the longest stage's maxResponseTokens",
+    ),
+    _run(
+        "stage-whose-microbatch-is-too-small",
+        "spec.stages[1].tokensPerMicrobatch",
+        2303,
+        validate="spec.stages[1].tokensPerMicrobatch: 2303 cannot hold one sample of up to 2304 tokens",
+        create='spec.stages: Invalid value: "object": a stage\'s tokensPerMicrobatch must hold one sample',
+    ),
+    _run(
+        "advance-on-nothing",
+        "spec.stages[0].advanceWhen",
+        {"windowSteps": 2},
+        validate="spec.stages[0].advanceWhen.truncatedFractionAbove: it, rewardAbove or both must be given, not "
+        "neither",
+        create='spec.stages[0].advanceWhen: Invalid value: "object": needs truncatedFractionAbove, rewardAbove or both',
+    ),
+    _run(
+        "window-as-long-as-the-stage",
+        "spec.stages[0]",
+        {"name": "short", "maxResponseTokens": 256, "steps": 5, "advanceWhen": {"rewardAbove": 0.5, "windowSteps": 5}},
+        validate="spec.stages[0].advanceWhen: has no effect: windowSteps (5) and algorithm.maxStaleness (0) together "
+        "must be less than the stage's steps (5)",
+        create='spec.stages[0].advanceWhen: Invalid value: "object": has no effect: windowSteps must be less than '
+        "steps",
+    ),
+    _run(
+        "last-stage-that-advances",
+        "spec.stages[1]",
+        {"name": "long", "maxResponseTokens": 256, "steps": 5, "advanceWhen": {"rewardAbove": 0.5, "windowSteps": 2}},
+        validate="spec.stages[1].advanceWhen: the last stage has none to advance to: leave it out",
+        create='spec.stages: Invalid value: "object": the last stage has none to advance to',
+    ),
+    _run(
+        "empty-optimizer-emptied",
+        "spec.stages[0].resetOptimizer",
+        True,
+        validate="spec.stages[0].resetOptimizer: true has no effect: the first stage begins with an empty optimizer",
+        create='spec.stages: Invalid value: "object": the first stage begins with an empty optimizer',
+    ),
+    _run(
+        "rate-that-falls-to-a-step-nobody-knows",
+        "spec.stages",
+        [
+            {
+                "name": "short",
+                "maxResponseTokens": 256,
+                "steps": 5,
+                "advanceWhen": {"rewardAbove": 0.5, "windowSteps": 2},
+            },
+            {"name": "long", "maxResponseTokens": 256, "steps": 5},
+        ],
+        base=changed(training_run("rate"), "spec.optimizer.schedule", "linear"),
+        validate="spec.optimizer.schedule: linear needs to know the last step, which advanceWhen leaves open",
+        create='spec.optimizer.schedule: Invalid value: "object": linear needs to know the last step',
+    ),
+    _run(
+        "best-without-a-score",
+        "spec.checkpoint",
+        {"keepBest": 2},
+        validate="spec.checkpoint.keepBest: 2 needs validation, whose score says which are the best",
+        create='spec.checkpoint.keepBest: Invalid value: "object": needs validation',
+    ),
+    _run(
+        "best-of-what-is-not-kept",
+        "spec.checkpoint",
+        {"keepBest": 2, "everySteps": 4},
+        base=changed(training_run("best"), "spec.validation", {"everySteps": 6, "sources": [_HELD_OUT]}),
+        validate="spec.checkpoint.keepBest: 2 needs a checkpoint of every step that is measured: "
+        "validation.everySteps (6) must be a multiple of checkpoint.everySteps (4)",
+        create='spec.checkpoint.keepBest: Invalid value: "object": needs validation, with an everySteps that is a '
+        "multiple",
     ),
     _evaluation(
         "more-shards-than-gpus-to-measure",

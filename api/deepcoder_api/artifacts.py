@@ -82,6 +82,10 @@ class RunPaths:
         """The StepFigures of step `step`."""
         return f"{self.figures}/step-{step:06d}.json"
 
+    def validation(self, step: int) -> str:
+        """The measurement after step `step`: this name with .parquet for its answers, and with .json when all is in."""
+        return f"{self.root}/validation/step-{step:06d}"
+
 
 def dataset_uri(storage_uri: str, key: str) -> str:
     """The folder of a prepared dataset with content key `key`."""
@@ -140,6 +144,24 @@ class Head(Strict):
     checkpoint: str | None = None
     step: int = Field(default=0, ge=0)
     time: str | None = None
+
+
+class ValidationResult(Strict):
+    """validation/step-N.json: what the weights after a step scored on problems that are never trained on."""
+
+    step: int = Field(ge=0)
+    stage: str
+    max_response_tokens: int
+    temperature: float
+    problems: int
+    samples: int
+    pass_at_1: float = Field(description="Share of the answers that were accepted, over all problems.")
+    pass_at_1_by_source: dict[str, float]
+    truncated_fraction: float
+    mean_answer_tokens: float
+    verdicts: dict[str, int]
+    seconds: float
+    attempt: int
 
 
 class Drop(Strict):

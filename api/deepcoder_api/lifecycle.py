@@ -18,9 +18,22 @@ Outcome = Literal["done", "permanent", "retryable"]
 EXIT_CODES: dict[Outcome, int] = {"done": EXIT_DONE, "permanent": EXIT_PERMANENT, "retryable": EXIT_RETRYABLE}
 
 
+class ScoredStep(Strict):
+    """A validation: the step it was measured after, and the share of answers that were accepted."""
+
+    step: int
+    score: float
+
+
+class ScoredCheckpoint(ScoredStep):
+    """A checkpoint and its validation score."""
+
+    uri: str
+
+
 class TerminationMessage(Strict):
     """What a container says at its end. `cause` is for people; `reason` one word for machines; `uri` what it made;
-    `scores` what an evaluator measured. Kubernetes keeps 4 KiB of it."""
+    `scores` what an evaluator measured, `best_checkpoint` a trainer's best. Kubernetes keeps 4 KiB of it."""
 
     outcome: Outcome
     reason: str = Field(default="", max_length=128)
@@ -29,6 +42,7 @@ class TerminationMessage(Strict):
     step: int | None = None
     uri: str | None = None
     scores: tuple[BenchmarkScore, ...] | None = None
+    best_checkpoint: ScoredCheckpoint | None = None
 
 
 def parse_termination_message(text: str) -> TerminationMessage | None:
@@ -39,6 +53,14 @@ def parse_termination_message(text: str) -> TerminationMessage | None:
         return None
 
 
+class StageAdvance(Strict):
+    """A stage that ended before it had all its steps: its name, its last step, and what its advanceWhen found."""
+
+    stage: str
+    step: int
+    reason: str
+
+
 class Progress(Strict):
     """GET /v1/progress of the orchestrator. `step` counts finished steps of the whole run."""
 
@@ -47,6 +69,7 @@ class Progress(Strict):
     stage: str | None = None
     step: int
     total_steps: int
+    advances: tuple[StageAdvance, ...] = Field(default=(), description="Stages that ended early, in their order.")
     policy_version: int = 0
     reward: float | None = None
     truncated_fraction: float | None = None
@@ -55,6 +78,8 @@ class Progress(Strict):
     checkpoint_uri: str | None = None
     checkpoint_step: int | None = None
     checkpoint_time: str | None = None
+    validation: ScoredStep | None = Field(default=None, description="The newest validation.")
+    best_checkpoint: ScoredCheckpoint | None = None
     rollouts_ready: int = 0
     warnings: tuple[str, ...] = Field(default=(), description="What the guards find, each `Name: text`.")
     message: str = ""

@@ -6,8 +6,9 @@ from deepcoder_api.algorithm import Algorithm
 from deepcoder_api.algorithm_resolution import resolve_algorithm
 from deepcoder_api.evaluation import EvaluationSpec
 from deepcoder_api.problems import Strict
+from deepcoder_api.resolved_stage import ResolvedStage, resolve_stages
 from deepcoder_api.specification import SpecificationError
-from deepcoder_api.training_run import Stage, TrainingRunSpec
+from deepcoder_api.training_run import TrainingRunSpec
 
 
 class ResolvedRun(Strict):
@@ -21,18 +22,14 @@ class ResolvedRun(Strict):
     max_model_length: int
 
     @property
-    def total_steps(self) -> int:
-        """Steps of all stages."""
-        return sum(stage.steps for stage in self.spec.stages)
+    def stages(self) -> tuple[ResolvedStage, ...]:
+        """The stages with every value filled in."""
+        return resolve_stages(self.spec, self.algorithm)
 
-    def stage_of(self, step: int) -> Stage:
-        """The stage that `step` belongs to; steps count from 1. Raises ValueError past the last step."""
-        last = 0
-        for stage in self.spec.stages:
-            last += stage.steps
-            if 1 <= step <= last:
-                return stage
-        raise ValueError(f"step {step} is outside the run's {self.total_steps} steps")
+    @property
+    def total_steps(self) -> int:
+        """Steps of all stages as planned: the most that the run has."""
+        return sum(stage.steps for stage in self.spec.stages)
 
 
 class ResolvedEvaluation(Strict):
@@ -50,7 +47,6 @@ def resolve_run(namespace: str, name: str, uid: str, spec: TrainingRunSpec) -> R
     """Fill in everything a run leaves to its preset. Raises SpecificationError when values do not fit each other."""
     longest_response = max(stage.max_response_tokens for stage in spec.stages)
     algorithm = resolve_algorithm(spec.algorithm, longest_response)
-    samples = algorithm.prompts_per_step * algorithm.samples_per_prompt
     needed = spec.data.max_prompt_tokens + longest_response
     length = spec.rollout.max_model_length or needed
     if length < needed:
@@ -59,15 +55,22 @@ def resolve_run(namespace: str, name: str, uid: str, spec: TrainingRunSpec) -> R
             f"{length} is less than data.maxPromptTokens ({spec.data.max_prompt_tokens}) plus the longest stage's "
             f"maxResponseTokens ({longest_response}): at least {needed} is needed",
         )
-    if spec.trainer.tokens_per_microbatch < needed:
-        raise SpecificationError(
-            "spec.trainer.tokensPerMicrobatch",
-            f"{spec.trainer.tokens_per_microbatch} cannot hold one sample of up to {needed} tokens "
-            f"(data.maxPromptTokens plus the longest maxResponseTokens)",
-        )
-    ranks = spec.trainer.replicas * max(1, spec.trainer.gpus_per_replica)
-    if samples < ranks:
-        raise SpecificationError(
-            "spec.algorithm.promptsPerStep", f"{samples} samples a step cannot be shared by {ranks} ranks"
-        )
+    resolve_stages(spec, algorithm)
+    _check_keep_best(spec)
     return ResolvedRun(namespace=namespace, name=name, uid=uid, spec=spec, algorithm=algorithm, max_model_length=length)
+
+
+def _check_keep_best(spec: TrainingRunSpec) -> None:
+    checkpoint, validation = spec.checkpoint, spec.validation
+    if checkpoint.keep_best == 0:
+        return
+    if validation is None:
+        raise SpecificationError(
+            "spec.checkpoint.keepBest", f"{checkpoint.keep_best} needs validation, whose score says which are the best"
+        )
+    if validation.every_steps % checkpoint.every_steps:
+        raise SpecificationError(
+            "spec.checkpoint.keepBest",
+            f"{checkpoint.keep_best} needs a checkpoint of every step that is measured: validation.everySteps "
+            f"({validation.every_steps}) must be a multiple of checkpoint.everySteps ({checkpoint.every_steps})",
+        )

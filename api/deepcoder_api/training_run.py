@@ -18,6 +18,7 @@ from deepcoder_api.specification import (
     Specification,
     StorageSpec,
 )
+from deepcoder_api.stage_spec import Stage
 from deepcoder_api.status import Condition
 
 ProblemFormat = Literal["jsonl", "humaneval", "mbpp", "taco", "synthetic-1", "livecodebench", "deepcoder", "math"]
@@ -171,14 +172,6 @@ class DataSpec(Specification):
     )
 
 
-class Stage(Specification):
-    """Steps with one response limit."""
-
-    name: PartName = Field(description="Name of the stage, such as 16k.")
-    max_response_tokens: int = Field(ge=1, le=1_000_000, description="Response limit in tokens.")
-    steps: int = Field(ge=1, le=1_000_000, description="Steps of this stage.")
-
-
 class OptimizerSpec(Specification):
     """AdamW and its schedule."""
 
@@ -245,6 +238,30 @@ class CheckpointSpec(Specification):
         default=10, ge=1, le=1_000_000, description="Steps between checkpoints; the last step always has one."
     )
     keep_last: int = Field(default=3, ge=1, le=10_000, description="Newest checkpoints that stay.")
+    keep_best: int = Field(
+        default=0, ge=0, le=1000, description="Checkpoints with the best validation score that stay besides."
+    )
+
+
+class ValidationSource(DecontaminationSource):
+    """Problems that are asked while the run trains, and never trained on: what is near to them is dropped."""
+
+
+class ValidationSpec(Specification):
+    """Held-out problems, asked through the run's own rollout servers and sandboxes. See docs/validation.md."""
+
+    every_steps: int = Field(
+        ge=1, le=1_000_000, description="Steps between measurements; the last step always has one."
+    )
+    sources: list[ValidationSource] = Field(
+        min_length=1,
+        max_length=32,
+        description="Where the problems come from.",
+        json_schema_extra={"x-list-map-keys": ["name"]},
+    )
+    samples_per_prompt: int = Field(
+        default=1, ge=1, le=1024, description="Answers to each problem; the score is the mean over all of them."
+    )
 
 
 class TrackingSpec(Specification):
@@ -268,6 +285,7 @@ class FailurePolicy(Specification):
 
 # CEL: the tokens of the longest sample that a run allows.
 _NEEDED = "self.data.maxPromptTokens + self.stages.map(stage, stage.maxResponseTokens).max()"
+_OF_STAGE = "self.data.maxPromptTokens + stage.maxResponseTokens"
 
 
 class TrainingRunSpec(Specification):
@@ -295,9 +313,38 @@ class TrainingRunSpec(Specification):
                     "message": "must be at least data.maxPromptTokens plus the longest stage's maxResponseTokens",
                 },
                 {
-                    "rule": f"{_NEEDED} <= self.trainer.tokensPerMicrobatch",
+                    "rule": f"self.stages.all(stage, has(stage.tokensPerMicrobatch) || {_OF_STAGE} <= "
+                    "self.trainer.tokensPerMicrobatch)",
                     "fieldPath": ".trainer.tokensPerMicrobatch",
                     "message": "must hold one sample: data.maxPromptTokens plus the longest stage's maxResponseTokens",
+                },
+                {
+                    "rule": f"self.stages.all(stage, !has(stage.tokensPerMicrobatch) || {_OF_STAGE} <= "
+                    "stage.tokensPerMicrobatch)",
+                    "fieldPath": ".stages",
+                    "message": "a stage's tokensPerMicrobatch must hold one sample: data.maxPromptTokens plus its "
+                    "maxResponseTokens",
+                },
+                {
+                    "rule": "!has(self.stages[self.stages.size() - 1].advanceWhen)",
+                    "fieldPath": ".stages",
+                    "message": "the last stage has none to advance to: leave its advanceWhen out",
+                },
+                {
+                    "rule": "!self.stages[0].resetOptimizer",
+                    "fieldPath": ".stages",
+                    "message": "the first stage begins with an empty optimizer: leave its resetOptimizer out",
+                },
+                {
+                    "rule": "self.checkpoint.keepBest == 0 || (has(self.validation) && "
+                    "self.validation.everySteps % self.checkpoint.everySteps == 0)",
+                    "fieldPath": ".checkpoint.keepBest",
+                    "message": "needs validation, with an everySteps that is a multiple of checkpoint.everySteps",
+                },
+                {
+                    "rule": "self.optimizer.schedule != 'linear' || !self.stages.exists(stage, has(stage.advanceWhen))",
+                    "fieldPath": ".optimizer.schedule",
+                    "message": "linear needs to know the last step, which advanceWhen leaves open: use constant",
                 },
             ],
         }
@@ -316,6 +363,7 @@ class TrainingRunSpec(Specification):
     storage: StorageSpec = Field(description="Where everything that lasts is written.")
     checkpoint: CheckpointSpec = Field(default=CheckpointSpec(), description="Checkpoints.")
     tracking: TrackingSpec = Field(default=TrackingSpec(), description="Figures of the steps, for other tools.")
+    validation: ValidationSpec | None = Field(default=None, description="Held-out problems; absent, none are asked.")
     active_deadline_seconds: int | None = Field(
         default=None,
         ge=1,
@@ -330,6 +378,7 @@ class TrainingRunSpec(Specification):
             ("data.sources", [source.name for source in self.data.sources]),
             ("data.decontaminate", [source.name for source in self.data.decontaminate]),
             ("stages", [stage.name for stage in self.stages]),
+            ("validation.sources", [source.name for source in self.validation.sources] if self.validation else []),
         ):
             repeated = sorted({name for name in names if names.count(name) > 1})
             if repeated:
@@ -356,6 +405,29 @@ class CheckpointStatus(Specification):
     uri: str = Field(max_length=2048, description="Where it lies.")
     step: int = Field(description="Steps done when it was written.")
     time: str | None = Field(default=None, max_length=64, description="When it was committed, RFC 3339.")
+
+
+class BestCheckpointStatus(Specification):
+    """The checkpoint with the best validation score of those that are complete in S3."""
+
+    uri: str = Field(max_length=2048, description="Where it lies.")
+    step: int = Field(description="Steps done when it was written.")
+    score: float = Field(description="Share of the answers to the validation problems that were accepted.")
+
+
+class ValidationStatus(Specification):
+    """The newest validation."""
+
+    step: int = Field(description="Steps done when it was measured.")
+    score: float = Field(description="Share of the answers to the validation problems that were accepted: pass@1.")
+
+
+class StageAdvanceStatus(Specification):
+    """A stage that ended before it had all its steps."""
+
+    stage: str = Field(max_length=40, description="Name of the stage.")
+    step: int = Field(description="Its last step.")
+    reason: str = Field(max_length=1024, description="What stages[].advanceWhen found.")
 
 
 class ModelStatus(Specification):
@@ -398,7 +470,12 @@ class TrainingRunStatus(Specification):
     message: str = Field(default="", max_length=4096, description="What the run is doing or waiting for, for people.")
     stage: str | None = Field(default=None, max_length=40, description="Stage under way.")
     step: int | None = Field(default=None, description="Steps done.")
-    total_steps: int | None = Field(default=None, description="Steps of all stages.")
+    total_steps: int | None = Field(
+        default=None, description="Steps of all stages: fewer than planned once a stage has ended early."
+    )
+    advances: list[StageAdvanceStatus] = Field(
+        default_factory=list[StageAdvanceStatus], max_length=64, description="Stages that ended early."
+    )
     reward: float | None = Field(default=None, description="Mean reward of the last step.")
     truncated_fraction: float | None = Field(
         default=None, description="Share of the last step's answers cut at the limit."
@@ -412,6 +489,10 @@ class TrainingRunStatus(Specification):
     restarts: int | None = Field(default=None, description="Attempts that failures cost.")
     dataset: str | None = Field(default=None, max_length=2048, description="The prepared dataset.")
     last_checkpoint: CheckpointStatus | None = Field(default=None, description="Newest complete checkpoint.")
+    best_checkpoint: BestCheckpointStatus | None = Field(
+        default=None, description="Complete checkpoint with the best validation score."
+    )
+    validation: ValidationStatus | None = Field(default=None, description="Newest validation.")
     model: ModelStatus | None = Field(default=None, description="The finished model.")
     failure: FailureStatus | None = Field(default=None, description="What ended the run or the last attempt.")
     rollout: RolloutStatus | None = Field(default=None, description="Rollout servers.")

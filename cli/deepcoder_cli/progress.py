@@ -27,6 +27,11 @@ class RunView:
     policy_version: int | None = None
     attempt: int | None = None
     checkpoint: str | None = None
+    advances: tuple[str, ...] = ()
+    validation: tuple[int, float] | None = None
+    """Step and score of the newest validation."""
+    best_checkpoint: tuple[str, float] | None = None
+    """URI and score of the checkpoint with the best one."""
     message: str = ""
 
 
@@ -61,6 +66,14 @@ def render(view: RunView | EvaluationView) -> RenderableType:
         ("checkpoint", view.checkpoint or "–"),
     ):
         table.add_row(label, value)
+    if view.validation is not None:
+        step, score = view.validation
+        table.add_row("validation", f"{score:.3f} after step {step}")
+    if view.best_checkpoint is not None:
+        uri, score = view.best_checkpoint
+        table.add_row("best checkpoint", f"{uri} ({score:.3f})")
+    for advance in view.advances:
+        table.add_row("ended early", advance)
     lines: list[RenderableType] = [Text(view.name, style="bold"), _bar(view.step, view.total_steps), table]
     if view.message:
         lines.append(Text(view.message, style="yellow"))
@@ -78,13 +91,23 @@ def line(view: RunView | EvaluationView) -> str:
         parts.append(f"reward {view.reward:.3f}")
     if view.truncated_fraction is not None:
         parts.append(f"truncated {view.truncated_fraction:.1%}")
+    if view.validation is not None:
+        step, score = view.validation
+        parts.append(f"validation {score:.3f} (step {step})")
     if view.tokens_per_second is not None:
         parts.append(f"{view.tokens_per_second:,.0f} tokens/s")
     if view.seconds_left is not None:
         parts.append(f"{_duration(view.seconds_left)} left")
+    if view.advances:
+        parts.append(view.advances[-1])
     if view.message:
         parts.append(view.message)
     return f"{view.name}: " + ", ".join(parts)
+
+
+def advance_text(stage: str, step: int, reason: str) -> str:
+    """A stage that ended early, in words."""
+    return f"stage {stage} ended with step {step}: {reason}"
 
 
 def _bar(completed: int | None, total: int | None) -> RenderableType:

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.markup import escape
 
 from deepcoder_api.lifecycle import EvaluationProgress, Progress
-from deepcoder_cli.progress import EvaluationView, RunView, line, render
+from deepcoder_cli.progress import EvaluationView, RunView, advance_text, line, render
 
 LINES_PER_EVALUATION = 10
 
@@ -59,7 +59,7 @@ class Reporter:
 
 def run_view(name: str, progress: Progress) -> RunView:
     """What people want to see of an orchestrator's progress."""
-    left = None
+    left, validation, best = None, progress.validation, progress.best_checkpoint
     if progress.seconds_per_step is not None:
         left = progress.seconds_per_step * (progress.total_steps - progress.step)
     return RunView(
@@ -75,6 +75,9 @@ def run_view(name: str, progress: Progress) -> RunView:
         policy_version=progress.policy_version,
         attempt=progress.attempt,
         checkpoint=progress.checkpoint_uri,
+        validation=(validation.step, validation.score) if validation else None,
+        best_checkpoint=(best.uri, best.score) if best else None,
+        advances=tuple(advance_text(one.stage, one.step, one.reason) for one in progress.advances),
         message=progress.message,
     )
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from deepcoder_cli.cluster import connect, read_training_run
-from deepcoder_cli.progress import RunView, line, render
+from deepcoder_cli.progress import RunView, advance_text, line, render
 
 ENDED = frozenset({"Succeeded", "Failed"})
 
@@ -76,5 +76,13 @@ def view_of_status(name: str, status: dict[str, Any], now: datetime) -> RunView:
         policy_version=status.get("policyVersion"),
         attempt=status.get("attempt"),
         checkpoint=checkpoint,
+        validation=_values(status.get("validation"), "step", "score"),
+        best_checkpoint=_values(status.get("bestCheckpoint"), "uri", "score"),
+        advances=tuple(advance_text(one["stage"], one["step"], one["reason"]) for one in status.get("advances", ())),
         message=status.get("message", ""),
     )
+
+
+def _values(part: dict[str, Any] | None, *names: str) -> Any:
+    """The values of a part of a status, None when it is not there."""
+    return tuple(part[name] for name in names) if part else None

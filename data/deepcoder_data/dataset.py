@@ -1,4 +1,7 @@
-"""A prepared dataset in S3: problems.parquet and report.json, whole only with complete.json."""
+"""A prepared dataset in S3: problems.parquet, report.json and, with validation, validation.parquet.
+
+Whole only with complete.json.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from deepcoder_data.folders import DamagedError, commit_folder, download_folder,
 from deepcoder_data.store import ObjectStore
 
 PROBLEMS = "problems.parquet"
+VALIDATION = "validation.parquet"
 REPORT = "report.json"
 ROWS_PER_GROUP = 256
 JSON_COLUMNS = ("tests", "tolerance", "metadata")
@@ -43,8 +47,8 @@ SCHEMA = pa.schema(
 class DatasetWriter:
     """Writes problems into a folder in their order, a row group at a time. Use as a context manager."""
 
-    def __init__(self, folder: Path) -> None:
-        self._writer = pq.ParquetWriter(folder / PROBLEMS, SCHEMA, compression="zstd")
+    def __init__(self, folder: Path, file: str = PROBLEMS) -> None:
+        self._writer = pq.ParquetWriter(folder / file, SCHEMA, compression="zstd")
         self._rows: list[dict[str, Any]] = []
 
     def __enter__(self) -> DatasetWriter:
@@ -85,26 +89,26 @@ def read_report(store: ObjectStore, uri: str) -> DatasetReport | None:
         raise DamagedError(f"{uri}/{REPORT} is no report of this version: {error}") from error
 
 
-def load_problems(store: ObjectStore, uri: str) -> dict[str, Problem]:
-    """The problems of a prepared dataset by their ids, in its order.
+def load_problems(store: ObjectStore, uri: str, name: str = PROBLEMS) -> dict[str, Problem]:
+    """The problems of a prepared dataset, or those of its file `name`, by their ids, in its order.
 
     Raises ObjectMissingError when it was never completed, DamagedError when it is not what complete.json says.
     """
     with tempfile.TemporaryDirectory(prefix="deepcoder-dataset-") as temporary:
-        file = Path(temporary) / PROBLEMS
-        download_folder(store, uri, file, under=PROBLEMS)
+        file = Path(temporary) / name
+        download_folder(store, uri, file, under=name)
         return {problem.id: problem for problem in read_dataset(file, uri)}
 
 
 def read_dataset(file: Path, uri: str) -> Iterator[Problem]:
-    """The problems of a local problems.parquet, a row group at a time. Raises DamagedError, naming `uri`."""
+    """The problems of a local file such as problems.parquet, by row groups. Raises DamagedError, naming `uri`."""
     try:
         with pq.ParquetFile(file) as parquet:
             for group in range(parquet.num_row_groups):
                 for row in parquet.read_row_group(group).to_pylist():
                     yield _problem(row)
     except (pa.ArrowException, ValidationError, KeyError) as error:
-        raise DamagedError(f"{uri}/{PROBLEMS} is no dataset of this version: {error}") from error
+        raise DamagedError(f"{uri}/{file.name} is no dataset of this version: {error}") from error
 
 
 def _row(problem: Problem) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def _context(run: TrainingRunResource, children: Children, facts: RunFacts, arou
     frozen = read_frozen(ResolvedRun, children.config) if children.config else Frozen(run.resolved(), around.images)
     draft = Draft(run.status, meta.generation, around.now, children)
     draft.begin()
-    draft.set(total_steps=frozen.resource.total_steps)
+    draft.set(total_steps=run.status.total_steps or frozen.resource.total_steps)
     return RunContext(run, owner, children, facts, around, draft, frozen)
 
 
@@ -76,7 +76,9 @@ def _fit_for_a_cluster(context: RunContext) -> RunPlan | None:
     spec = context.run.spec
     sources = [(f"spec.data.sources[{index}].uri", source.uri) for index, source in enumerate(spec.data.sources)]
     apart = [(f"spec.data.decontaminate[{index}].uri", one.uri) for index, one in enumerate(spec.data.decontaminate)]
-    return gates.local_only(context.draft, [("spec.model.uri", spec.model.uri), *sources, *apart])
+    validation = spec.validation.sources if spec.validation else []
+    asked = [(f"spec.validation.sources[{index}].uri", one.uri) for index, one in enumerate(validation)]
+    return gates.local_only(context.draft, [("spec.model.uri", spec.model.uri), *sources, *apart, *asked])
 
 
 def _runtime_class(context: RunContext) -> RunPlan | None:

@@ -11,7 +11,15 @@ from datetime import timedelta
 
 from deepcoder_api.artifacts import RunPaths
 from deepcoder_api.lifecycle import Progress
-from deepcoder_api.training_run import CheckpointStatus, ModelStatus, RolloutStatus, TrainingRunStatus
+from deepcoder_api.training_run import (
+    BestCheckpointStatus,
+    CheckpointStatus,
+    ModelStatus,
+    RolloutStatus,
+    StageAdvanceStatus,
+    TrainingRunStatus,
+    ValidationStatus,
+)
 from deepcoder_operator import objects, run_objects
 from deepcoder_operator.draft import rfc3339
 from deepcoder_operator.endings import OUT_OF_MEMORY, cannot_start, failure_of, message_of, waiting_for
@@ -179,6 +187,9 @@ def _show(context: RunContext, progress: Progress) -> None:
         stage=progress.stage,
         step=progress.step,
         total_steps=progress.total_steps,
+        advances=[
+            StageAdvanceStatus(stage=one.stage, step=one.step, reason=one.reason[:1024]) for one in progress.advances
+        ],
         reward=progress.reward,
         truncated_fraction=progress.truncated_fraction,
         tokens_per_second=progress.tokens_per_second,
@@ -194,6 +205,10 @@ def _show(context: RunContext, progress: Progress) -> None:
                 uri=progress.checkpoint_uri, step=progress.checkpoint_step, time=progress.checkpoint_time
             )
         )
+    if progress.validation is not None:
+        draft.set(validation=ValidationStatus.model_validate(progress.validation.model_dump()))
+    if progress.best_checkpoint is not None:
+        draft.set(best_checkpoint=BestCheckpointStatus.model_validate(progress.best_checkpoint.model_dump()))
 
 
 def _warn(context: RunContext, progress: Progress) -> None:
@@ -209,21 +224,23 @@ def _succeed(context: RunContext, job: JobSeen) -> RunPlan:
     run, draft = context.frozen.resource, context.draft
     message = message_of(context.children.pods_of("trainer", job.attempt), "trainer")
     paths = RunPaths(run.spec.storage.uri, run.namespace, run.name, run.uid)
-    last = paths.checkpoint(run.total_steps)
-    # The place of the last checkpoint follows from the run alone, so it is known even when the pod is gone.
+    # Even when the pod is gone the last step is known: from the run, or, where a stage ended early, from its progress.
+    step = (message.step if message is not None else None) or context.run.status.total_steps or run.total_steps
+    last = paths.checkpoint(step)
     model = message.uri if message is not None and message.uri else f"{last}/model"
     draft.set(
         model=ModelStatus(uri=model),
-        last_checkpoint=CheckpointStatus(
-            uri=last, step=run.total_steps, time=rfc3339(job.ended_at or context.around.now)
-        ),
+        last_checkpoint=CheckpointStatus(uri=last, step=step, time=rfc3339(job.ended_at or context.around.now)),
         stage=run.spec.stages[-1].name,
-        step=run.total_steps,
-        policy_version=run.total_steps,
+        step=step,
+        total_steps=step,
+        policy_version=step,
         estimated_completion=None,
         attempt=job.attempt,
         rollout=RolloutStatus(selector=_selector(context)),
     )
+    if message is not None and message.best_checkpoint is not None:
+        draft.set(best_checkpoint=BestCheckpointStatus.model_validate(message.best_checkpoint.model_dump()))
     return draft.succeed(f"the model lies at {model}")
 
 

@@ -123,7 +123,7 @@ class PolicyEngine:
         self.peak_flops = _peak_flops(self.device, settings)
         """Operations a second of one GPU; None where they are not known."""
         self.updates = 0
-        """Optimizer steps done since the run began."""
+        """Steps of Adam since it was empty: since the run began, or since it was reset."""
 
     def log_probabilities(
         self, microbatch: Microbatch, temperature: float, *, entropy_gradient: bool = False

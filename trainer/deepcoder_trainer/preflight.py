@@ -19,7 +19,10 @@ def preflight(run: ResolvedRun, store: ObjectStore) -> str:
         check_file(store, spec.storage, source.uri, field=f"spec.data.sources[{source.name}].uri")
     for source in spec.data.decontaminate:
         check_file(store, spec.storage, source.uri, field=f"spec.data.decontaminate[{source.name}].uri")
-    files = len(spec.data.sources) + len(spec.data.decontaminate)
+    held_out = spec.validation.sources if spec.validation else []
+    for source in held_out:
+        check_file(store, spec.storage, source.uri, field=f"spec.validation.sources[{source.name}].uri")
+    files = len(spec.data.sources) + len(spec.data.decontaminate) + len(held_out)
     return f"the model, the bucket and {files} file(s) of problems are there"
 
 

@@ -33,6 +33,7 @@ from deepcoder_trainer.orchestrator.failures import RunChanged
 from deepcoder_trainer.orchestrator.prompts import PromptRenderer
 from deepcoder_trainer.preparation.contents import Field, SourceContent, field_of
 from deepcoder_trainer.preparation.decontamination import read_benchmarks
+from deepcoder_trainer.preparation.held_out import read_held_out
 from deepcoder_trainer.preparation.keys import Digests, dataset_key
 from deepcoder_trainer.preparation.pipeline import select
 from deepcoder_trainer.preparation.report import dataset_report
@@ -51,13 +52,20 @@ def prepare(
 ) -> TerminationMessage:
     """Make the run's dataset, or find an equal one. `folder` is for temporary files. Raises PermanentError."""
     started = time.monotonic()
+
+    def prompt_tokens(text: str) -> int:
+        return len(renderer(text).ids)
+
     renderer, tokenizer = _tokenizer(run, store, folder / "tokenizer", claim)
-    data = run.spec.data
+    data, validation = run.spec.data, run.spec.validation.sources if run.spec.validation else []
     with (
         _local_files(run, store, folder, "sources", data.sources) as files,
         _local_files(run, store, folder, "decontaminate", data.decontaminate) as apart,
+        _local_files(run, store, folder, "validation", validation) as asked,
     ):
-        digests = Digests(_digests(data.sources, files), _digests(data.decontaminate, apart))
+        digests = Digests(
+            _digests(data.sources, files), _digests(data.decontaminate, apart), _digests(validation, asked)
+        )
         key = dataset_key(run, digests, tokenizer)
         uri = dataset_uri(run.spec.storage.uri, key)
         with _storage_failures(run):
@@ -67,8 +75,11 @@ def prepare(
             return _message("Reused", uri, f"{found.problems} problems of an equal dataset, {found.verified} verified")
         output = folder / "dataset"
         output.mkdir()
-        benchmarks = read_benchmarks(map(SourceContent, data.decontaminate, apart))
-        selection = Selection(data, lambda text: len(renderer(text).ids), benchmarks)
+        held_out = read_held_out(map(SourceContent, validation, asked), prompt_tokens, data.max_prompt_tokens)
+        if held_out.problems:
+            held_out.write(output)
+        benchmarks = (*read_benchmarks(map(SourceContent, data.decontaminate, apart)), *held_out.benchmarks)
+        selection = Selection(data, prompt_tokens, benchmarks)
         contents = list(map(SourceContent, data.sources, files))
         tally = asyncio.run(_select(run, contents, selection, sandbox, output))
     if not tally.kept:

@@ -25,11 +25,16 @@ class Load(Strict):
 
 
 class Train(Strict):
-    """One step: all its optimizer steps on the batch. `learning_rate` is the schedule's value for this step."""
+    """One step: all its optimizer steps on the batch. `learning_rate` is the schedule's value for this step.
+
+    With `reset_optimizer` Adam's moments and step count are zero before it.
+    """
 
     kind: Literal["train"] = "train"
     step: int
     learning_rate: float
+    tokens_per_microbatch: int
+    reset_optimizer: bool = False
 
 
 class Publish(Strict):

@@ -26,7 +26,7 @@ from deepcoder_trainer.model_files import ModelFilesError
 from deepcoder_trainer.packing import PackingError
 from deepcoder_trainer.rank_client import OrchestratorAwayError, OrchestratorRefusedError, RankClient
 from deepcoder_trainer.rank_protocol import Command, CommandResult, Load, Publish, RankFailure, Save, Stop, Train
-from deepcoder_trainer.state import StateError, load_state, save_state
+from deepcoder_trainer.state import StateError, load_state, reset_optimizer, save_state
 from deepcoder_trainer.update import NotFiniteError, train_step
 from deepcoder_trainer.weights import publish, save_model
 
@@ -94,8 +94,10 @@ class Rank:
         path.unlink()
         if batch.step != command.step:
             raise BatchError(f"the batch of step {command.step} says it is of step {batch.step}")
-        budget = self._run.spec.trainer.tokens_per_microbatch
-        return train_step(self._loaded(), batch, self._run.algorithm, budget, command.learning_rate)
+        if command.reset_optimizer:
+            reset_optimizer(self._loaded())
+        budget, rate = command.tokens_per_microbatch, command.learning_rate
+        return train_step(self._loaded(), batch, self._run.algorithm, budget, rate)
 
     def _save(self, directory: Path) -> dict[str, float]:
         model_bytes = save_model(self._loaded(), directory / "model", self._model_dir)

@@ -33,7 +33,7 @@ class StateError(ValueError):
 
 
 class Counters(Strict):
-    """trainer.json: `updates` are the optimizer steps done, which Adam's bias correction depends on."""
+    """trainer.json: `updates` are the steps of Adam since it was empty, which its bias correction depends on."""
 
     updates: int
     ranks: int
@@ -86,6 +86,14 @@ def load_state(engine: PolicyEngine, directory: Path) -> None:
         state["step"].fill_(updates)
     engine.updates = updates
     _load_random(engine, directory)
+
+
+def reset_optimizer(engine: PolicyEngine) -> None:
+    """Adam as it was before its first step: its moments and its step count are zero, the weights stay."""
+    for state in _adam_states(engine):
+        for tensor in state.values():
+            tensor.zero_()
+    engine.updates = 0
 
 
 def _read_counters(directory: Path) -> Counters:

@@ -163,6 +163,9 @@ RUN_STATUS: dict[str, Any] = {
     "restarts": 1,
     "dataset": "s3://bucket/prefix/datasets/abc",
     "lastCheckpoint": {"uri": "s3://bucket/c", "step": 3, "time": NOW},
+    "advances": [{"stage": "short", "step": 2, "reason": "reward 0.9 over the last 2 steps, above 0.8"}],
+    "bestCheckpoint": {"uri": "s3://bucket/c", "step": 2, "score": 0.75},
+    "validation": {"step": 4, "score": 0.5},
     "model": {"uri": "s3://bucket/c/model"},
     "failure": {
         "attempt": 1,

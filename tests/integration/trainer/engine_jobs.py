@@ -20,7 +20,7 @@ from deepcoder_api.algorithm_spec import Preset
 from deepcoder_api.presets import PRESETS
 from deepcoder_trainer.batch import read_batch
 from deepcoder_trainer.engine import EngineSettings, PolicyEngine, join_process_group
-from deepcoder_trainer.state import load_state, save_state
+from deepcoder_trainer.state import load_state, reset_optimizer, save_state
 from deepcoder_trainer.update import train_step
 from deepcoder_trainer.weights import publish, save_model
 
@@ -43,6 +43,8 @@ class Job:
     entropy_coefficient: float = 0.0
     gradient_clip: float = 0.0
     take_up: str | None = None
+    reset_before: int | None = None
+    """The batch before which the optimizer is emptied, counted from 1."""
     save_after: list[int] = field(default_factory=list)
     shard_bytes: int = 2**31
 
@@ -71,6 +73,8 @@ class Job:
         steps = []
         for number, path in enumerate(self.batches, 1):
             batch = read_batch(Path(path))
+            if number == self.reset_before:
+                reset_optimizer(engine)
             steps.append(train_step(engine, batch, self.algorithm, self.tokens_per_microbatch, LEARNING_RATE))
             if number in self.save_after:
                 save_state(engine, folder / f"state-{number}", self.shard_bytes)

@@ -43,6 +43,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         world.job("clipped", steps=range(1, 2), gradient_clip=0.01, save_after=[1]),
         world.job("two-updates", optimizer_steps=2),
         world.job("tied", model="tied"),
+        world.job("first", steps=range(1, 2)),
+        world.job("fresh", steps=range(2, 4), model="first/model", save_after=[2]),
+        world.job("reset", reset_before=2, save_after=[3]),
     )
     world.launch(
         2,
@@ -53,6 +56,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         world.job("ranks-resumed", zero_stage=2, steps=range(3, 4), take_up=str(world.root / "packed/state-2")),
         world.job("ranks-3-resumed", zero_stage=3, steps=range(3, 4), take_up=str(world.root / "packed/state-2")),
         world.job("ranks-two-updates", zero_stage=3, optimizer_steps=2, tokens_per_microbatch=ALONE),
+        world.job("ranks-reset", zero_stage=2, tokens_per_microbatch=ALONE, reset_before=2, save_after=[3]),
+        world.job("ranks-3-reset", zero_stage=3, tokens_per_microbatch=ALONE, reset_before=2, save_after=[3]),
         world.job("ranks-tied", model="tied", zero_stage=2, tokens_per_microbatch=ALONE),
         world.job("ranks-bf16", zero_stage=2, precision="bf16", tokens_per_microbatch=100, save_after=[1, 3]),
     )
@@ -148,6 +153,22 @@ def test_another_number_of_ranks_takes_a_state_up(world: World, name: str) -> No
     """From one rank to two at ZeRO 2 and 3, and from two at ZeRO 3, in several shards, back to one."""
     assert len(list((world.root / "ranks-3/state-2").glob("optimizer-*.safetensors"))) > 1
     assert agree(world.weights(name), world.weights("packed"))
+
+
+def test_an_optimizer_that_was_reset_is_as_one_that_never_stepped(world: World) -> None:
+    """One step, then an empty Adam: bit by bit what a new engine makes of the weights after that step."""
+    assert apart(world.weights("reset"), world.weights("fresh")) == 0
+    for kind in ("exp_avg", "exp_avg_sq"):
+        assert apart(world.state("reset", 3, kind), world.state("fresh", 2, kind)) == 0
+    assert apart(world.weights("reset"), world.weights("packed")) > LEARNING_RATE / 10
+
+
+@pytest.mark.parametrize("name", ["ranks-reset", "ranks-3-reset"])
+def test_every_rank_resets_its_part_of_the_optimizer(world: World, name: str) -> None:
+    """ZeRO 2 and 3 over two ranks."""
+    assert agree(world.weights(name), world.weights("reset"))
+    scale = largest(world.state("fresh", 2, "exp_avg"))
+    assert apart(world.state(name, 3, "exp_avg"), world.state("fresh", 2, "exp_avg")) < GRADIENT_TOLERANCE * scale
 
 
 @pytest.mark.parametrize("name", ["tied", "ranks-tied"])

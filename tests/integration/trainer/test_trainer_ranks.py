@@ -106,7 +106,7 @@ async def test_a_run_of_commands_on_two_ranks(tmp_path: Path) -> None:
         loaded = await issue(Load(model_dir=str(model)), SECONDS)
         assert loaded.metrics["updates"] == 0
         subject.batch(1, random_samples(1))
-        trained = await issue(Train(step=1, learning_rate=1e-3), SECONDS)
+        trained = await issue(Train(step=1, learning_rate=1e-3, tokens_per_microbatch=256), SECONDS)
         assert {"loss", "gradient_norm", "entropy", "sampler_kl", "seconds"} <= trained.metrics.keys()
         assert trained.metrics["gradient_norm"] > 0
         await issue(Publish(version=1, directory=str(tmp_path / "version-1")), SECONDS)
@@ -132,5 +132,5 @@ async def test_a_batch_that_no_attempt_could_train_on_ends_the_ranks_with_its_ca
         long = [sample(answer_ids=[4] * 300, advantage=1.0), sample(answer_ids=[4] * 3, advantage=-1.0)]
         subject.batch(1, long)
         with pytest.raises(RanksRefused, match=r"rank 0: PackingError: a sample has 303 tokens .* is 256"):
-            await subject.channel.issue(Train(step=1, learning_rate=1e-3), SECONDS)
+            await subject.channel.issue(Train(step=1, learning_rate=1e-3, tokens_per_microbatch=256), SECONDS)
         assert await subject.end() != 0

@@ -18,8 +18,10 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from deepcoder_api.artifacts import RunPaths, RunReport
+from deepcoder_api.artifacts import RunPaths, RunReport, ValidationResult
+from deepcoder_api.problems import Problem
 from deepcoder_api.resolve import ResolvedRun
+from deepcoder_api.resolved_stage import ResolvedStage
 from deepcoder_data.folders import read_completion
 from deepcoder_data.head import claim_head, read_head
 from deepcoder_data.store import AccessDeniedError, ObjectStore
@@ -34,6 +36,7 @@ from deepcoder_trainer.orchestrator.rank_channel import RankChannel
 from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
 from deepcoder_trainer.orchestrator.sampling import Sampler
 from deepcoder_trainer.orchestrator.step_loop import StepLoop
+from deepcoder_trainer.orchestrator.validation import Validation
 from deepcoder_trainer.orchestrator.weights import WeightPublisher
 from deepcoder_trainer.rank_protocol import Command, CommandResult, Load, Publish, RankFailure, Save, Stop, Train
 from deepcoder_trainer.run_report.records import RunRecords
@@ -43,6 +46,7 @@ from tests.resolved_runs import resolved_run
 from tests.s3_server import S3Server
 
 PROBLEMS = [f"problem-{number}" for number in range(12)]
+HELD_OUT = [f"held-out-{number}" for number in range(4)]
 DATASET = "s3://elsewhere/datasets/abc"
 Interrupt = Callable[[int], Awaitable[None]]
 
@@ -59,6 +63,13 @@ class Answers:
     interrupt: Interrupt
     prompts_per_step: int
     drawn: list[tuple[Draw, int]] = field(default_factory=list)
+    version: Callable[[], int] = lambda: 0
+    scores: dict[int, float] = field(default_factory=dict)
+    """Of the policy versions, in validation."""
+    validated: list[tuple[str, int, int]] = field(default_factory=list)
+    interrupt_validation: Interrupt = undisturbed
+    enough_tokens: int = 0
+    """Answers under a smaller limit are cut at it."""
     held: dict[int, asyncio.Event] = field(default_factory=dict)
     """Draws, by their place in the order of asking, whose answers take until the event is set."""
 
@@ -69,9 +80,16 @@ class Answers:
         cut = [self.drawn[start : start + size] for start in range(0, len(self.drawn), size)]
         return [([draw for draw, _ in part], part[0][1]) for part in cut]
 
-    async def group(self, draw: Draw, max_tokens: int) -> list[Sample]:
+    async def answers(self, draw: Draw, stage: ResolvedStage, count: int) -> list[Sample]:
+        """Held-out problems: the share that is right is `scores` of the newest published version, of four problems."""
+        self.validated.append((draw.problem_id, self.version(), stage.max_response_tokens))
+        await self.interrupt_validation(self.version())
+        right = HELD_OUT.index(draw.problem_id) < round(self.scores.get(self.version(), 0.0) * len(HELD_OUT))
+        return [sample(problem_id=draw.problem_id, reward=float(right)) for _ in range(count)]
+
+    async def group(self, draw: Draw, stage: ResolvedStage) -> list[Sample]:
         place = len(self.drawn)
-        self.drawn.append((draw, max_tokens))
+        self.drawn.append((draw, stage.max_response_tokens))
         if place % self.prompts_per_step == 0:
             await self.interrupt(place // self.prompts_per_step + 1)
         if place in self.held:
@@ -80,8 +98,9 @@ class Answers:
             sample(
                 problem_id=draw.problem_id, epoch=draw.epoch, group=0, reward=float(number), versions=(0,) * 3,
                 answer=f"of attempt {self.attempt}",
+                finish_reason="length" if stage.max_response_tokens < self.enough_tokens else "stop",
             )
-            for number in range(2)
+            for number in range(stage.algorithm.samples_per_prompt)
         ]  # fmt: skip
 
 
@@ -155,33 +174,51 @@ class World:
     ) -> AsyncIterator[Attempt]:  # fmt: skip
         work = self.folder / f"attempt-{number}"
         (work / "batches").mkdir(parents=True)
-        channel, metrics = RankChannel(), RunMetrics()
+        channel, metrics, registry = RankChannel(), RunMetrics(), RolloutRegistry(Policy(number, 0), time.monotonic)
         journal = Journal(store or self.store, self.paths)
         progress = RunProgress(number, self.run.total_steps)
+        answers = Answers(number, interrupt, self.run.algorithm.prompts_per_step)
+        validation = self.validation(number, answers, metrics)
         checkpoints = Checkpoints(
             store=store or self.store, paths=self.paths, journal=journal, ranks=channel, attempt=number,
-            folder=work / "checkpoints", keep_last=self.run.spec.checkpoint.keep_last, committed=progress.committed,
+            folder=work / "checkpoints", keep=self.run.spec.checkpoint,
+            scores=validation.scores if validation else {}, committed=progress.committed,
         )  # fmt: skip
-        answers = Answers(number, interrupt, self.run.algorithm.prompts_per_step)
         ranks = Ranks(channel, work / "batches", fail_at)
         async with httpx.AsyncClient() as client:
             weights = WeightPublisher(
                 attempt=number, folder=work / "weights", ranks=channel,
-                registry=RolloutRegistry(Policy(number, 0), time.monotonic), client=client,
+                registry=registry, client=client,
                 received=metrics.weights_received, refused=metrics.weight_failures.inc,
             )  # fmt: skip
             loop = StepLoop(
                 run=self.run, attempt=number, dataset=dataset, model_dir=self.folder, batches=work / "batches",
                 problem_ids=PROBLEMS, sampler=cast(Sampler, answers), ranks=channel, weights=weights, journal=journal,
-                checkpoints=checkpoints, progress=progress, metrics=metrics,
+                checkpoints=checkpoints, progress=progress, metrics=metrics, validation=validation,
                 records=RunRecords(store or self.store, self.paths, self.run, number), stop=stop or asyncio.Event(),
             )  # fmt: skip
+            answers.version = lambda: registry.wanted.version
             following = asyncio.create_task(ranks.follow())
             try:
                 yield Attempt(loop, answers, ranks)
             finally:
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)
+
+    def validation(self, number: int, answers: Answers, metrics: RunMetrics) -> Validation | None:
+        """The run's validation with the problems HELD_OUT, when it has one."""
+        if self.run.spec.validation is None:
+            return None
+        problems = {
+            id: Problem.model_validate(
+                {"id": id, "prompt": id, "source": "held-out", "tests": [{"kind": "stdin", "input": "", "output": ""}]}
+            )
+            for id in HELD_OUT
+        }
+        sampler = cast(Sampler, answers)
+        return Validation(
+            self.run.spec.validation, problems, sampler, self.store, self.paths, number, metrics.validated
+        )
 
     def head_step(self) -> int:
         found = read_head(self.store, self.paths.head)
@@ -502,3 +539,187 @@ async def test_an_asynchronous_run_that_is_killed_trains_every_prompt_once(s3: S
     # The limits are those of the stages that the draws were drawn for.
     limits = {Cursor(PROBLEMS, 0).number(draw): limit for draw, limit in first.answers.drawn}
     assert all(limit == (12 if number < 12 else 24) for number, limit in limits.items())
+
+
+def staged(s3: S3Server, bucket: str, folder: Path, staleness: int) -> World:
+    """Six steps at 12 tokens that end early once half of two steps' answers are cut; then three at 24.
+
+    The second stage has its own batch, sampling and microbatch, and begins with an empty optimizer.
+    """
+    short = {"name": "short", "maxResponseTokens": 12, "steps": 6}
+    long = {
+        "name": "long", "maxResponseTokens": 24, "steps": 3, "promptsPerStep": 6, "samplesPerPrompt": 3,
+        "tokensPerMicrobatch": 128, "resetOptimizer": True, "sampling": {"temperature": 0.5},
+    }  # fmt: skip
+    advance = {"truncatedFractionAbove": 0.5, "windowSteps": 2}
+    run = resolved_run(
+        storage={"uri": f"s3://{bucket}/prefix", "endpoint": s3.endpoint}, algorithm={"maxStaleness": staleness},
+        stages=[short | {"advanceWhen": advance}, long],
+    )  # fmt: skip
+    return World(s3.store(), run, folder)
+
+
+def trained_draws(world: World, steps: int) -> dict[int, list[int]]:
+    """The numbers of the draws that each step trained, in order."""
+    cursor = Cursor(PROBLEMS, 0)
+    return {
+        step: sorted({cursor.number(Draw(row["problem"], row["epoch"])) for row in samples_of(world, step)})
+        for step in range(1, steps + 1)
+    }
+
+
+@pytest.mark.parametrize(("staleness", "short_steps"), [(0, 2), (1, 3)])
+async def test_the_limit_rises_when_answers_are_cut(
+    s3: S3Server, bucket: str, tmp_path: Path, staleness: int, short_steps: int
+) -> None:
+    """Step 2 says so. What has begun by then, one step more with staleness 1, is trained under the old limit."""
+    world = staged(s3, bucket, tmp_path, staleness)
+    async with world.attempt(1) as attempt:
+        attempt.answers.enough_tokens = 20
+        uri = await attempt.loop.execute()
+    total = short_steps + 3
+    assert uri == f"{world.paths.checkpoint(total)}/model"
+    assert world.head_step() == total
+    assert attempt.ranks.trained == [(step, 8 if step <= short_steps else 18) for step in range(1, total + 1)]
+    trains = [command for command in attempt.ranks.done if isinstance(command, Train)]
+    assert [one.tokens_per_microbatch for one in trains] == [256] * short_steps + [128] * 3
+    assert [one.step for one in trains if one.reset_optimizer] == [short_steps + 1]
+    assert [limit for _, limit in attempt.answers.drawn] == [12] * 4 * short_steps + [24] * 18
+    draws = trained_draws(world, total)
+    assert [draw for step in draws.values() for draw in step] == list(range(4 * short_steps + 18))
+    view = attempt.loop.progress.view(1)
+    assert (view.stage, view.step, view.total_steps) == ("long", total, total)
+    ((stage, step, reason),) = [(one.stage, one.step, one.reason) for one in view.advances]
+    assert (stage, step) == ("short", short_steps)
+    assert reason == "truncated fraction 1 over the last 2 steps, above 0.5"
+
+
+@pytest.mark.parametrize("staleness", [0, 1])
+@pytest.mark.parametrize("fail_at", range(1, 6))
+async def test_a_killed_run_raises_the_limit_where_it_would_have(
+    s3: S3Server, bucket: str, tmp_path: Path, staleness: int, fail_at: int
+) -> None:
+    """Whichever step the ranks die in, before or after the decision: the next attempt comes to the same stages."""
+    world = staged(s3, bucket, tmp_path, staleness)
+    async with world.attempt(1, fail_at=fail_at) as first:
+        first.answers.enough_tokens = 20
+        with pytest.raises(RanksFailed):
+            await first.loop.execute()
+        with contextlib.suppress(RanksFailed):
+            await first.loop.checkpoints.behind.settle()
+    async with world.attempt(2) as second:
+        second.answers.enough_tokens = 20
+        await second.loop.execute()
+    short_steps = 2 + staleness
+    total = short_steps + 3
+    assert world.head_step() == total
+    draws = trained_draws(world, total)
+    assert [draw for step in draws.values() for draw in step] == list(range(4 * short_steps + 18))
+    assert [one.step for one in second.loop.progress.advances] == [short_steps]
+    resets = {c.step for c in (*first.ranks.done, *second.ranks.done) if isinstance(c, Train) and c.reset_optimizer}
+    assert resets == {short_steps + 1}
+    async with world.attempt(3) as again:
+        assert await again.loop.execute() == f"{world.paths.checkpoint(total)}/model"
+    assert again.ranks.done == []
+
+
+SCORES = {2: 0.75, 4: 1.0, 6: 0.5, 8: 0.25, 9: 0.0}
+
+
+def validated(s3: S3Server, bucket: str, folder: Path, staleness: int = 0) -> World:
+    """Nine steps; a checkpoint every second and a validation with it; the newest stays, and the best two."""
+    held_out = {"name": "held-out", "format": "jsonl", "uri": "file:///held-out.jsonl"}
+    run = resolved_run(
+        storage={"uri": f"s3://{bucket}/prefix", "endpoint": s3.endpoint}, algorithm={"maxStaleness": staleness},
+        stages=[{"name": "only", "maxResponseTokens": 12, "steps": 9}],
+        validation={"everySteps": 2, "sources": [held_out], "samplesPerPrompt": 3},
+        checkpoint={"everySteps": 2, "keepLast": 1, "keepBest": 2},
+    )  # fmt: skip
+    return World(s3.store(), run, folder)
+
+
+def results(world: World) -> dict[int, ValidationResult]:
+    """What the bucket holds of validations, by step."""
+    uris = [e.uri for e in world.store.list(f"{world.paths.root}/validation") if e.uri.endswith(".json")]
+    read = [ValidationResult.model_validate_json(world.store.get_bytes(uri)) for uri in uris]
+    return {result.step: result for result in read}
+
+
+@pytest.mark.parametrize("staleness", [0, 1])
+async def test_the_best_checkpoints_stay_beside_the_newest(
+    s3: S3Server, bucket: str, tmp_path: Path, staleness: int
+) -> None:
+    """Scores rise and fall: steps 2 and 4 stay for their score, 9 as the newest."""
+    world = validated(s3, bucket, tmp_path, staleness)
+    async with world.attempt(1) as attempt:
+        attempt.answers.scores = SCORES
+        await attempt.loop.execute()
+    assert {step: result.pass_at_1 for step, result in results(world).items()} == SCORES
+    assert world.steps("checkpoints") == [2, 4, 9]
+    best = attempt.loop.progress.view(1).best_checkpoint
+    assert best is not None
+    assert (best.uri, best.step, best.score) == (world.paths.checkpoint(4), 4, 1.0)
+    newest = attempt.loop.progress.view(1).validation
+    assert newest is not None
+    assert (newest.step, newest.score) == (9, 0.0)
+    # Every problem is asked once of each version that is measured, under the limit of its stage.
+    assert sorted(attempt.answers.validated) == sorted((id, version, 12) for id in HELD_OUT for version in SCORES)
+    result = results(world)[2]
+    assert (result.problems, result.samples, result.pass_at_1_by_source) == (4, 12, {"held-out": 0.75})
+    rows = pq.read_table(io.BytesIO(world.store.get_bytes(f"{world.paths.validation(2)}.parquet"))).to_pylist()
+    assert [row["problem"] for row in rows] == [id for id in HELD_OUT for _ in range(3)]
+    # Validation takes no draw of the cursor.
+    assert [draw for step in trained_draws(world, 9).values() for draw in step] == list(range(36))
+
+
+async def test_the_next_weights_wait_for_a_validation_and_sampling_does_not(
+    s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    """While step 2 is measured step 3 is sampled and trained; its weights are published only then."""
+    world = validated(s3, bucket, tmp_path)
+    trained, measured = asyncio.Event(), asyncio.Event()
+
+    async def hold(version: int) -> None:
+        if version == 2:
+            await trained.wait()
+            await asyncio.sleep(0.05)
+            published = [c.version for c in attempt.ranks.done if isinstance(c, Publish)]
+            assert published == [1, 2]
+            measured.set()
+
+    async with world.attempt(1) as attempt:
+        attempt.answers.interrupt_validation = hold
+        attempt.ranks.on_train = lambda step: trained.set() if step == 3 else None
+        await asyncio.wait_for(attempt.loop.execute(), 60)
+    assert measured.is_set()
+
+
+@pytest.mark.parametrize("at", [2, 4, 9])
+async def test_a_validation_that_an_attempt_did_not_come_to_is_made_up_for(
+    s3: S3Server, bucket: str, tmp_path: Path, at: int
+) -> None:
+    """It dies while step `at` is measured, the last one too: the next attempt measures those weights, no others."""
+    world = validated(s3, bucket, tmp_path)
+
+    async def die(version: int) -> None:
+        if version == at:
+            raise RanksFailed("gone")
+
+    async with world.attempt(1) as first:
+        first.answers.scores, first.answers.interrupt_validation = SCORES, die
+        with pytest.raises(RanksFailed):
+            await first.loop.execute()
+        await first.loop.checkpoints.behind.settle()
+    assert at not in results(world)
+    async with world.attempt(2) as second:
+        second.answers.scores = SCORES
+        await second.loop.execute()
+    assert {step: result.pass_at_1 for step, result in results(world).items()} == SCORES
+    assert [one.attempt for one in results(world).values()] == [1 if step < at else 2 for step in results(world)]
+    assert world.steps("checkpoints") == [2, 4, 9]
+    async with world.attempt(3) as again:
+        await again.loop.execute()
+        assert again.ranks.done == []
+        best = again.loop.progress.view(1).best_checkpoint
+    assert best is not None
+    assert (best.step, best.score) == (4, 1.0)

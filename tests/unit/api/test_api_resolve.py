@@ -42,19 +42,6 @@ def test_steps_of_all_stages() -> None:
     assert resolve().total_steps == 200
 
 
-@pytest.mark.parametrize(("step", "stage"), [(1, "16k"), (180, "16k"), (181, "32k"), (200, "32k")])
-def test_the_stage_of_a_step(step: int, stage: str) -> None:
-    """Steps count from 1; the first step of a stage follows the last of the one before."""
-    assert resolve().stage_of(step).name == stage
-
-
-@pytest.mark.parametrize("step", [0, -1, 201])
-def test_a_step_outside_the_run(step: int) -> None:
-    """There is no stage for it."""
-    with pytest.raises(ValueError, match=f"step {step} is outside the run's 200 steps"):
-        resolve().stage_of(step)
-
-
 @pytest.mark.parametrize(
     ("changes", "field", "words"),
     [

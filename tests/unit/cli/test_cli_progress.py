@@ -41,6 +41,7 @@ def drawn(view: RunView | EvaluationView) -> list[str]:
             TRAINING,
             "quickstart: Training, step 12/40 (long), reward 0.625, truncated 1.2%, 1,234 tokens/s, 1:02:05 left",
         ),
+        (RunView("tiny", "Training", advances=("early", "earlier")), "tiny: Training, earlier"),
         (RunView("tiny", "Training", seconds_left=-3.0), "tiny: Training, 0:00:00 left"),
         (EvaluationView("before", 0, 0, 0), "before: starting"),
         (EvaluationView("before", 0, 0, 0, "waiting for the engine"), "before: waiting for the engine"),

@@ -23,6 +23,7 @@ STATUS: dict[str, Any] = {
     "policyVersion": 12,
     "attempt": 1,
     "lastCheckpoint": {"uri": "s3://bucket/step-000010", "step": 10},
+    "advances": [{"stage": "short", "step": 9, "reason": "reward 0.9 over the last 10 steps, above 0.8"}],
     "message": "sampling",
 }
 
@@ -42,6 +43,7 @@ def test_every_value_is_taken_over() -> None:
         policy_version=12,
         attempt=1,
         checkpoint="s3://bucket/step-000010",
+        advances=("stage short ended with step 9: reward 0.9 over the last 10 steps, above 0.8",),
         message="sampling",
     )
 

@@ -145,6 +145,22 @@ def test_the_pods_of_a_live_run_stay_those_it_was_frozen_to() -> None:
     assert (container["image"], container["imagePullPolicy"]) == ("registry/trainer:1", "IfNotPresent")
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_a_run_with_a_stage_that_ended_early_succeeds_with_the_steps_it_had(told: bool) -> None:
+    """By what its pod said, or, when that is gone, by what its progress had said."""
+    world = run_world("training")
+    shorter = world.resource.status.model_copy(update={"total_steps": 4})
+    world.resource = world.resource.model_copy(update={"status": shorter})
+    world.change_job("trainer", complete=True, ended_at=after(60))
+    if told:
+        said = says("done", step=4, uri=f"{ROOT}/checkpoints/step-000004/model")
+        world.see(pod("trainer", 1, **ends("trainer", 0, said)))
+    status = world.look().status
+    assert status.model is not None
+    assert status.model.uri == f"{ROOT}/checkpoints/step-000004/model"
+    assert (status.step, status.total_steps, status.stage) == (4, 4, "long")
+
+
 def test_a_run_succeeds_with_its_model_and_frees_what_served_it() -> None:
     """Deployments first, as they hold GPUs; Services and budgets after; finished Jobs stay for their logs."""
     world = run_world("training")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from deepcoder_api.lifecycle import StageAdvance
 from tests.operator_builders import (
     ROOT,
     RUN_OWNER,
@@ -44,6 +45,20 @@ def test_progress_is_shown(state: str) -> None:
     checkpoint = status.last_checkpoint
     assert (checkpoint.uri, checkpoint.step) == (f"{ROOT}/checkpoints/step-000002", 2)
     assert checkpoint.time == "2026-03-01T11:59:00Z"
+
+
+def test_a_stage_that_ended_early_is_shown_and_stays() -> None:
+    """The steps that are left count from then on, while no pod answers too."""
+    world = run_world("training")
+    advance = StageAdvance(stage="short", step=2, reason="reward 0.9 over the last 2 steps, above 0.8")
+    world.run_facts = replace(world.run_facts, progress=progress(total_steps=4, advances=(advance,)))
+    status = world.look().status
+    assert status.total_steps == 4
+    assert [(one.stage, one.step, one.reason) for one in status.advances] == [("short", 2, advance.reason)]
+    world.resource = world.resource.model_copy(update={"status": status})
+    world.run_facts = replace(world.run_facts, progress=None)
+    again = world.look().status
+    assert (again.total_steps, again.advances) == (4, status.advances)
 
 
 def test_what_the_guards_find_is_a_condition_until_it_is_gone() -> None:

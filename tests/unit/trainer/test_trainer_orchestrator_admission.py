@@ -8,12 +8,11 @@ from hypothesis import strategies as st
 
 from deepcoder_trainer.orchestrator.admission import Admission
 from deepcoder_trainer.orchestrator.failures import RunChanged
+from tests.orchestrator_builders import timetable
 
 
 def admission(prompts: int = 2, steps: int = 6, staleness: int = 0, first: int = 0, ahead: tuple[int, ...] = ()):
-    return Admission(
-        prompts_per_step=prompts, total_steps=steps, max_staleness=staleness, first=first, ahead=ahead
-    )  # fmt: skip
+    return Admission(timetable((steps, prompts)), max_staleness=staleness, first=first, ahead=ahead)
 
 
 @pytest.mark.parametrize(
@@ -62,20 +61,43 @@ def test_a_synchronous_batch_is_the_draws_of_its_step() -> None:
     assert one.choose(1, [1, 0]) == [0, 1]
 
 
-@given(data=st.data(), prompts=st.integers(1, 4), steps=st.integers(1, 7), staleness=st.integers(0, 4))
+def test_a_batch_is_of_one_stage_though_the_next_one_is_under_way() -> None:
+    """Staleness 1, two stages of two steps, two prompts a step and then one: step 2 waits for the rest of its stage."""
+    one = Admission(timetable((2, 2), (2, 1)), max_staleness=1)
+    assert one.admit(0) == [0, 1, 2, 3]
+    one.trained(1, [0, 2])
+    assert one.admit(1) == [4]
+    assert one.choose(2, [3, 4]) is None
+    assert one.choose(2, [1, 3, 4]) == [1, 3]
+    one.trained(2, [1, 3])
+    assert one.admit(2) == [5]
+    assert one.choose(3, [5]) is None, "4 is due in step 3, which has place for one"
+    assert one.choose(3, [4, 5]) == [4]
+    with pytest.raises(RunChanged, match=r"step 3 has draws \[4, 5\]; it needs 1 of those from 4 to 5"):
+        one.trained(3, [5, 4])
+
+
+STAGES = st.lists(st.tuples(st.integers(1, 4), st.integers(1, 4)), min_size=1, max_size=3)
+
+
+@given(data=st.data(), stages=STAGES, staleness=st.integers(0, 4))
 def test_every_prompt_is_trained_once_and_in_time_whatever_finishes_when(
-    data: st.DataObject, prompts: int, steps: int, staleness: int
+    data: st.DataObject, stages: list[tuple[int, int]], staleness: int
 ) -> None:
-    """Groups finish in any order, and the run is taken up anew at any step: none lost, doubled, stale or stuck."""
-    one = admission(prompts, steps, staleness)
+    """Groups finish in any order, stages end early, and the run is taken up anew at any step: none lost or stuck."""
+    one = Admission(timetable(*stages), max_staleness=staleness)
     begun: dict[int, int] = {}
+    of_stage: dict[int, int] = {}
     trained: list[int] = []
     finished: set[int] = set()
-    for step in range(1, steps + 1):
+    step = 0
+    while (step := step + 1) <= one.timetable.total_steps:
         if data.draw(st.booleans(), "resumed"):
-            one = admission(prompts, steps, staleness, one.first, one.ahead)
+            one = Admission(one.timetable, max_staleness=staleness, first=one.first, ahead=one.ahead)
             begun, finished = {}, set()
-        begun |= dict.fromkeys(one.admit(step - 1), step - 1)
+        admitted = one.admit(step - 1)
+        begun |= dict.fromkeys(admitted, step - 1)
+        of_stage |= {draw: one.timetable.index_of_draw(draw) for draw in admitted}
         while (batch := one.choose(step, finished)) is None:
             waiting = sorted(set(begun) - finished - set(trained))
             assert waiting, "all that was admitted is there, and no batch can be made of it"
@@ -83,10 +105,16 @@ def test_every_prompt_is_trained_once_and_in_time_whatever_finishes_when(
         one.trained(step, batch)
         trained += batch
         finished -= set(batch)
-        assert len(batch) == prompts
+        index = one.timetable.index_of(step)
+        assert len(batch) == one.timetable.stages[index].algorithm.prompts_per_step
+        assert {of_stage[draw] for draw in batch} == {index}
         assert all(step - 1 - begun[draw] <= staleness for draw in batch)
-    assert sorted(trained) == list(range(prompts * steps))
-    assert (one.first, one.ahead) == (prompts * steps, ())
+        # As advancing does it: the stage ends once what is admitted is trained, if that is before its last step.
+        if step + staleness < one.timetable.last_step(index) and data.draw(st.booleans(), "ends early"):
+            one.timetable = one.timetable.ended_with(step + staleness)
+    draws = one.timetable.draws_through(one.timetable.total_steps)
+    assert sorted(trained) == list(range(draws))
+    assert (one.first, one.ahead) == (draws, ())
 
 
 @pytest.mark.parametrize("draws", [[0, 0], [0], [0, 4], [0, -1], [0, 2]])

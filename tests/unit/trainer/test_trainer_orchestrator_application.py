@@ -23,7 +23,7 @@ from deepcoder_trainer.rank_protocol import CommandResult, Publish, RankFailure,
 
 ATTEMPT = 3
 BEAT = Heartbeat(server="a", generate_url="http://a:1", agent_url="http://a:2", attempt=0, version=0, ready=True)
-TRAIN = Train(step=1, learning_rate=1e-6)
+TRAIN = Train(step=1, learning_rate=1e-6, tokens_per_microbatch=256)
 
 
 @dataclass
@@ -78,7 +78,9 @@ async def test_a_rank_reads_a_command_by_its_index(served: Served) -> None:
     issuing = asyncio.create_task(served.ranks.issue(TRAIN, 5))
     for _ in range(2):
         reply = await served.http.get("/v1/ranks/commands/0", params={"rank": 0, "attempt": ATTEMPT})
-        assert reply.json() == {"kind": "train", "step": 1, "learning_rate": 1e-6}
+        assert reply.json() == {
+            "kind": "train", "step": 1, "learning_rate": 1e-6, "tokens_per_microbatch": 256, "reset_optimizer": False,
+        }  # fmt: skip
     done = await served.http.post("/v1/ranks/results/0", content=CommandResult(metrics={"loss": 2.0}).model_dump_json())
     assert done.status_code == 204
     assert (await issuing).metrics == {"loss": 2.0}

@@ -11,7 +11,7 @@ from deepcoder_trainer.orchestrator.admission import Admission
 from deepcoder_trainer.orchestrator.failures import GenerationFailed, RequestRefused
 from deepcoder_trainer.orchestrator.group_pool import GroupPool
 from deepcoder_trainer.samples import Sample
-from tests.orchestrator_builders import sample
+from tests.orchestrator_builders import sample, timetable
 
 
 class Sampling:
@@ -22,7 +22,7 @@ class Sampling:
         self.settled = asyncio.Event()
         self.settled.set()
         self._ends: dict[int, asyncio.Future[None]] = {}
-        self.admission = Admission(prompts_per_step=2, total_steps=4, max_staleness=staleness)
+        self.admission = Admission(timetable((4, 2)), max_staleness=staleness)
         self.pool = GroupPool(self.admission, self._group, self._settle)
 
     async def _settle(self) -> None:

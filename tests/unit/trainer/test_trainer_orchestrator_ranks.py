@@ -10,7 +10,7 @@ from deepcoder_trainer.orchestrator.failures import RanksFailed, RanksRefused
 from deepcoder_trainer.orchestrator.rank_channel import RankChannel
 from deepcoder_trainer.rank_protocol import CommandResult, RankFailure, Stop, Train
 
-TRAIN = Train(step=1, learning_rate=1e-6)
+TRAIN = Train(step=1, learning_rate=1e-6, tokens_per_microbatch=256)
 
 
 async def test_every_rank_reads_the_same_commands_in_the_order_they_were_issued() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from deepcoder_api.algorithm import Algorithm
 from deepcoder_api.grading import MAX_PROGRAM_CHARACTERS, GradeRequest, GradeResult, TestResult, Verdict
 from deepcoder_api.presets import DAPO, DR_GRPO, GRPO_PLUS
 from deepcoder_api.problems import Problem
@@ -31,9 +30,11 @@ from deepcoder_trainer.orchestrator.grading import Graded, Grader
 from deepcoder_trainer.orchestrator.metrics import RunMetrics
 from deepcoder_trainer.orchestrator.prompts import Prompt, PromptRenderer
 from deepcoder_trainer.orchestrator.sampling import Sampler, batch_of
+from tests.orchestrator_builders import stage
 from tests.tiny_models import write_tokenizer
 
 ALGORITHM = GRPO_PLUS.model_copy(update={"samples_per_prompt": 3, "seed": 5, "temperature": 0.6})
+STAGE = stage(limit=64, algorithm=ALGORITHM)
 
 
 def problem(id: str) -> Problem:
@@ -77,10 +78,10 @@ class Grades(Grader):
         return Graded(verdict, (verdict,), float(right))
 
 
-def sampler(generator: Generator, grader: Grader, algorithm: Algorithm = ALGORITHM) -> Sampler:
+def sampler(generator: Generator, grader: Grader) -> Sampler:
     return Sampler(
         problems={id: problem(id) for id in "ab"}, prompt_of=lambda statement: Prompt(f"<{statement}>", (1, 2)),
-        generator=generator, grader=grader, algorithm=algorithm, metrics=RunMetrics(),
+        generator=generator, grader=grader, metrics=RunMetrics(),
     )  # fmt: skip
 
 
@@ -88,7 +89,7 @@ async def test_a_batch_has_its_groups_in_order_with_seeds_grades_and_advantages(
     """Three samples a problem, each with its own seed and grade; 1 0 0 gives (2/3)/std and (-1/3)/std twice."""
     answers, grades = Answers(), Grades()
     one = sampler(answers, grades)
-    samples = batch_of(await asyncio.gather(one.group(Draw("a", 2), 64), one.group(Draw("b", 0), 64)))
+    samples = batch_of(await asyncio.gather(one.group(Draw("a", 2), STAGE), one.group(Draw("b", 0), STAGE)))
     assert [(one.problem_id, one.group, one.epoch) for one in samples] == [("a", 0, 2)] * 3 + [("b", 1, 0)] * 3
     asked = {question.id: question for question in answers.questions}
     assert asked["a/2/1"] == Question("a/2/1", (1, 2), 64, 0.6, sample_seed(5, "a", 2, 1))
@@ -108,7 +109,7 @@ async def test_the_algorithm_decides_the_advantages_and_leaves_the_rewards() -> 
     """Two tokens each at a limit of two: dapo punishes all alike, and rewards stay 1 0 0; dr-grpo only centers."""
     for preset, expected in ((DAPO, [2 / 3**0.5, -1 / 3**0.5, -1 / 3**0.5]), (DR_GRPO, [2 / 3, -1 / 3, -1 / 3])):
         algorithm = preset.model_copy(update={"samples_per_prompt": 3})
-        samples = await sampler(Answers(), Grades(), algorithm).group(Draw("b", 0), max_tokens=2)
+        samples = await sampler(Answers(), Grades()).group(Draw("b", 0), stage(limit=2, algorithm=algorithm))
         assert [one.advantage for one in samples] == pytest.approx(expected, rel=1e-5)
         assert [one.reward for one in samples] == [1, 0, 0]
 
@@ -123,14 +124,23 @@ async def test_an_answer_near_the_limit_is_punished_in_its_stage() -> None:
             ids = next(lengths)
             return Answer(f"answer {question.id}", ids, (-0.5,) * len(ids), (4,) * len(ids), "stop")
 
-    samples = await sampler(Uneven(), Grades(), algorithm).group(Draw("b", 0), max_tokens=2)
+    samples = await sampler(Uneven(), Grades()).group(Draw("b", 0), stage(limit=2, algorithm=algorithm))
     assert [one.advantage for one in samples] == pytest.approx([0, 0, 0], abs=1e-12)
+
+
+async def test_a_group_has_the_samples_and_the_temperature_of_its_stage() -> None:
+    """Two samples at 0.9 and a limit of 7, whatever other stages have."""
+    answers = Answers()
+    hot = ALGORITHM.model_copy(update={"samples_per_prompt": 2, "temperature": 0.9})
+    samples = await sampler(answers, Grades()).group(Draw("a", 0), stage(limit=7, algorithm=hot))
+    assert (len(samples), answers.places) == (2, [2])
+    assert {(question.max_tokens, question.temperature) for question in answers.questions} == {(7, 0.9)}
 
 
 async def test_a_sample_that_cannot_be_had_fails_its_group_as_itself() -> None:
     """No sample is left out: the failure is not a group of them."""
     with pytest.raises(GenerationFailed, match="no server"):
-        await sampler(Answers(GenerationFailed("no server")), Grades()).group(Draw("a", 0), 64)
+        await sampler(Answers(GenerationFailed("no server")), Grades()).group(Draw("a", 0), STAGE)
 
 
 def test_the_failure_that_explains_the_others_is_told() -> None:

@@ -12,7 +12,7 @@ from deepcoder_trainer import rank_client
 from deepcoder_trainer.rank_client import OrchestratorAwayError, OrchestratorRefusedError, RankClient
 from deepcoder_trainer.rank_protocol import CommandResult, RankFailure, Stop, Train
 
-TRAIN = {"kind": "train", "step": 1, "learning_rate": 1e-6}
+TRAIN = {"kind": "train", "step": 1, "learning_rate": 1e-6, "tokens_per_microbatch": 256}
 Reply = httpx.Response | Exception
 
 
@@ -44,7 +44,7 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_command_is_asked_by_index_with_rank_and_attempt() -> None:
     """The orchestrator can tell another attempt's rank from its own."""
     replies = Replies(httpx.Response(200, json=TRAIN))
-    assert client(replies).command(7) == Train(step=1, learning_rate=1e-6)
+    assert client(replies).command(7) == Train(step=1, learning_rate=1e-6, tokens_per_microbatch=256)
     url = replies.asked[0].url
     assert (url.path, dict(url.params)) == ("/v1/ranks/commands/7", {"rank": "5", "attempt": "2"})
 

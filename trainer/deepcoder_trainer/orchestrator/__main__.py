@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,9 +20,10 @@ from starlette.applications import Starlette
 
 from deepcoder_api.connections import keepalive_options
 from deepcoder_api.lifecycle import EXIT_CODES, TerminationMessage
+from deepcoder_api.problems import Problem
 from deepcoder_api.resolve import ResolvedRun
-from deepcoder_data.dataset import load_problems
-from deepcoder_data.store import open_store
+from deepcoder_data.dataset import VALIDATION, load_problems
+from deepcoder_data.store import ObjectStore, open_store
 from deepcoder_data.termination import configure_logging, write_message
 from deepcoder_sandbox.client import SandboxClient
 from deepcoder_trainer.orchestrator.assembly import Given, Orchestrator, assemble
@@ -82,7 +83,10 @@ async def _run(run: ResolvedRun, arguments: argparse.Namespace) -> TerminationMe
         SandboxClient(arguments.sandbox, max_in_flight=grades) as sandbox,
     ):
         problems = await stored(lambda: load_problems(store, arguments.dataset), f"read {arguments.dataset}")
-        orchestrator = assemble(given, problems=problems, store=store, client=client, sandbox=sandbox, stop=stop)
+        held_out = await _held_out(run, store, arguments.dataset)
+        orchestrator = assemble(
+            given, problems=problems, held_out=held_out, store=store, client=client, sandbox=sandbox, stop=stop
+        )
         async with _serving(orchestrator.routes.application(), arguments.bind, arguments.port):
             try:
                 uri = await _watched(orchestrator)
@@ -90,7 +94,18 @@ async def _run(run: ResolvedRun, arguments: argparse.Namespace) -> TerminationMe
                 await _stop_ranks(orchestrator)
                 raise
             await _stop_ranks(orchestrator)
-        return TerminationMessage(outcome="done", reason="Completed", step=run.total_steps, uri=uri)
+        loop = orchestrator.loop
+        return TerminationMessage(
+            outcome="done", reason="Completed", step=loop.total_steps, uri=uri,
+            best_checkpoint=loop.progress.best_checkpoint,
+        )  # fmt: skip
+
+
+async def _held_out(run: ResolvedRun, store: ObjectStore, dataset: str) -> Mapping[str, Problem]:
+    """The problems of the validation; none without one."""
+    if run.spec.validation is None:
+        return {}
+    return await stored(lambda: load_problems(store, dataset, VALIDATION), f"read {dataset}")
 
 
 async def _watched(orchestrator: Orchestrator) -> str:

@@ -4,28 +4,30 @@ Draws are numbered in the order of the cursor. Step k (from 1) trains on weights
 admitted at version v may be trained in step v + 1 + max_staleness at the latest: its deadline. It is admitted only if
 it fits: draws up to that of that step, no more. Then whatever finishes first, the batches can be filled in time, and
 nothing is ever dropped for its age: every prompt that is begun is trained on, however long its answers are.
+
+A batch is of one stage: its answers were sampled under one limit, at one temperature, and fit one microbatch. The draws
+of the next stage may be under way meanwhile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from deepcoder_trainer.orchestrator.failures import RunChanged
+from deepcoder_trainer.orchestrator.timetable import Timetable
 
 
 class Admission:
     """The draws of a run: trained, admitted, and those to come.
 
-    All draws below `first` are trained, and those in `ahead`, which are beyond it. `prompts_per_step` groups make a
-    batch.
+    All draws below `first` are trained, and those in `ahead`, which are beyond it. `timetable` may be replaced by
+    one in which nothing has changed for the draws that are admitted.
     """
 
     def __init__(
-        self, *, prompts_per_step: int, total_steps: int, max_staleness: int, first: int = 0,
-        ahead: Collection[int] = (),
-    ) -> None:  # fmt: skip
-        self._prompts_per_step = prompts_per_step
-        self._total_steps = total_steps
+        self, timetable: Timetable, *, max_staleness: int, first: int = 0, ahead: Collection[int] = ()
+    ) -> None:
+        self.timetable = timetable
         self._max_staleness = max_staleness
         self._ahead = set(ahead)
         self._versions: dict[int, int] = {}
@@ -38,7 +40,7 @@ class Admission:
 
     def admit(self, version: int) -> list[int]:
         """The draws that may begin now that `version` is published, in order. Each is given once."""
-        end = self._capacity(version + 1 + self._max_staleness)
+        end = self.timetable.draws_through(version + 1 + self._max_staleness)
         admitted = [draw for draw in range(self._next, end) if draw not in self._ahead]
         self._versions |= dict.fromkeys(admitted, version)
         self._next = max(self._next, end)
@@ -50,25 +52,26 @@ class Admission:
         None asks for more to finish. The earliest have the earliest deadlines, so no other choice would leave the
         rest a better chance.
         """
-        batch = sorted(finished)[: self._prompts_per_step]
-        if len(batch) < self._prompts_per_step:
+        index = self.timetable.index_of(step)
+        own, size = self.timetable.draws_of(index), self._size(index)
+        batch = sorted(draw for draw in finished if draw in own)[:size]
+        if len(batch) < size:
             return None
-        taken = set(batch)
-        rest = [draw for draw in sorted(self._versions) if draw not in taken]
-        in_time = all(
-            self._deadline(draw) >= step + 1 + place // self._prompts_per_step for place, draw in enumerate(rest)
-        )
-        return batch if in_time else None
+        rest = sorted(self._versions.keys() - set(batch))
+        return batch if self._in_time(rest, step + 1) else None
 
     def trained(self, step: int, draws: Collection[int]) -> None:
         """`step` has trained on `draws`. Raises RunChanged when they are not a batch that step could have had."""
-        end = self._capacity(step + self._max_staleness)
-        strange = [draw for draw in draws if not self.first <= draw < end or draw in self._ahead]
-        if strange or len(set(draws)) != self._prompts_per_step:
+        index = self.timetable.index_of(step)
+        own, size = self.timetable.draws_of(index), self._size(index)
+        first = max(self.first, own.start)
+        end = min(self.timetable.draws_through(step + self._max_staleness), own.stop)
+        strange = [draw for draw in draws if not first <= draw < end or draw in self._ahead]
+        if strange or len(set(draws)) != size:
             raise RunChanged(
-                f"step {step} has draws {sorted(draws)}; it needs {self._prompts_per_step} of those from {self.first} "
-                f"to {end - 1} that are not trained yet; was algorithm.promptsPerStep, maxStaleness, sampling.seed or "
-                "the dataset changed?"
+                f"step {step} has draws {sorted(draws)}; it needs {size} of those from {first} to {end - 1} that are "
+                "not trained yet; was algorithm.promptsPerStep, maxStaleness, sampling.seed, a stage or the dataset "
+                "changed?"
             )
         self._ahead |= set(draws)
         for draw in draws:
@@ -78,12 +81,17 @@ class Admission:
             self.first += 1
         self._next = max(self._next, self.first)
 
-    def step_of(self, draw: int) -> int:
-        """The step that `draw` would be trained in if all answers took as long: its stage's limit holds for it."""
-        return draw // self._prompts_per_step + 1
+    def _size(self, index: int) -> int:
+        return self.timetable.stages[index].algorithm.prompts_per_step
 
-    def _capacity(self, step: int) -> int:
-        return self._prompts_per_step * min(step, self._total_steps)
-
-    def _deadline(self, draw: int) -> int:
-        return self._versions[draw] + 1 + self._max_staleness
+    def _in_time(self, rest: Sequence[int], step: int) -> bool:
+        """Whether the draws `rest`, in their order, meet their deadlines when `step` is the next to be trained."""
+        places = dict[int, int]()
+        for draw in rest:
+            index = self.timetable.index_of_draw(draw)
+            place = places.get(index, 0)
+            places[index] = place + 1
+            begins = max(step, self.timetable.first_step(index))
+            if self._versions[draw] + 1 + self._max_staleness < begins + place // self._size(index):
+                return False
+        return True

@@ -28,6 +28,7 @@ from deepcoder_trainer.orchestrator.rank_channel import RankChannel
 from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
 from deepcoder_trainer.orchestrator.sampling import Sampler
 from deepcoder_trainer.orchestrator.step_loop import StepLoop, batch_file
+from deepcoder_trainer.orchestrator.validation import Validation
 from deepcoder_trainer.orchestrator.weights import KEPT_VERSIONS, WeightPublisher
 from deepcoder_trainer.run_report.records import RunRecords
 
@@ -57,8 +58,8 @@ class Orchestrator:
 
 
 def assemble(
-    given: Given, *, problems: Mapping[str, Problem], store: ObjectStore, client: httpx.AsyncClient,
-    sandbox: SandboxClient, stop: asyncio.Event,
+    given: Given, *, problems: Mapping[str, Problem], held_out: Mapping[str, Problem], store: ObjectStore,
+    client: httpx.AsyncClient, sandbox: SandboxClient, stop: asyncio.Event,
 ) -> Orchestrator:  # fmt: skip
     """All parts of one attempt. Must run in the event loop that will drive them."""
     run, attempt = given.run, given.attempt
@@ -78,23 +79,27 @@ def assemble(
         progress.committed(checkpoint)
         metrics.checkpoint_committed(checkpoint)
 
+    prompt_of, generator = PromptRenderer(given.model_dir), Generator(registry, client)
+    grader = Grader(sandbox, run.spec.sandbox)
+
+    def sampler_of(asked: Mapping[str, Problem]) -> Sampler:
+        return Sampler(problems=asked, prompt_of=prompt_of, generator=generator, grader=grader, metrics=metrics)
+
+    validation = None
+    if run.spec.validation is not None:
+        validation = Validation(
+            run.spec.validation, held_out, sampler_of(held_out), store, paths, attempt, metrics.validated
+        )
     checkpoints = Checkpoints(
         store=store, paths=paths, journal=journal, ranks=ranks, attempt=attempt,
-        folder=given.work_dir / "checkpoints", keep_last=run.spec.checkpoint.keep_last, committed=committed,
+        folder=given.work_dir / "checkpoints", keep=run.spec.checkpoint,
+        scores=validation.scores if validation else {}, committed=committed,
     )  # fmt: skip
-    sampler = Sampler(
-        problems=problems,
-        prompt_of=PromptRenderer(given.model_dir),
-        generator=Generator(registry, client),
-        grader=Grader(sandbox, run.spec.sandbox),
-        algorithm=run.algorithm,
-        metrics=metrics,
-    )
     loop = StepLoop(
         run=run, attempt=attempt, dataset=given.dataset, model_dir=given.model_dir, batches=batches,
-        problem_ids=list(problems), sampler=sampler, ranks=ranks, weights=weights, journal=journal,
+        problem_ids=list(problems), sampler=sampler_of(problems), ranks=ranks, weights=weights, journal=journal,
         checkpoints=checkpoints, progress=progress, metrics=metrics, records=RunRecords(store, paths, run, attempt),
-        stop=stop,
+        stop=stop, validation=validation,
     )  # fmt: skip
 
     def batch_at_hand(step: int) -> Path | None:

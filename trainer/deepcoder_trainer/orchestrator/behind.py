@@ -28,6 +28,13 @@ class OneBehind:
             await asyncio.shield(self._task)
             self._task = None
 
+    async def give_up(self) -> None:
+        """Cancel what is under way and wait for its end; what it failed with is of no interest any more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
     def check(self) -> None:
         """Raise what it has failed with, if it has; never waits."""
         if self._task is not None and self._task.done():

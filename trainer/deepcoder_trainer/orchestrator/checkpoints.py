@@ -6,7 +6,7 @@ import asyncio
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,8 @@ from pathlib import Path
 import structlog
 
 from deepcoder_api.artifacts import COMPLETE, Head, RunPaths
+from deepcoder_api.lifecycle import ScoredCheckpoint
+from deepcoder_api.training_run import CheckpointSpec
 from deepcoder_data.folders import commit_folder, delete_completed, download_folder, remove_incomplete
 from deepcoder_data.head import FencedError, advance_head, claim_head, read_head
 from deepcoder_data.store import ObjectStore
@@ -47,7 +49,7 @@ class Checkpoints:
 
     def __init__(
         self, *, store: ObjectStore, paths: RunPaths, journal: Journal, ranks: RankChannel, attempt: int,
-        folder: Path, keep_last: int, committed: Callable[[Committed], None],
+        folder: Path, keep: CheckpointSpec, scores: Mapping[int, float], committed: Callable[[Committed], None],
     ) -> None:  # fmt: skip
         self._store = store
         self._paths = paths
@@ -55,7 +57,9 @@ class Checkpoints:
         self._ranks = ranks
         self._attempt = attempt
         self._folder = folder
-        self._keep_last = keep_last
+        self._keep = keep
+        self._scores = scores
+        self._steps: tuple[int, ...] = ()
         self._committed = committed
         self.behind = OneBehind()
 
@@ -65,15 +69,21 @@ class Checkpoints:
         removed = await stored(
             lambda: remove_incomplete(self._store, self._paths.checkpoints), "remove unfinished checkpoints"
         )
+        self._steps = tuple(step for step in await self._complete() if step <= head.step)
         log.info("claimed", step=head.step, checkpoint=head.checkpoint, removed=removed)
         return head
 
-    async def fetch(self, uri: str) -> tuple[Path, RunState]:
-        """Download a checkpoint, check every file, and return its folder and state."""
+    async def state(self, uri: str) -> RunState:
+        """Where the run was when a checkpoint was written. Raises StorageRefused when it is not one."""
+        content = await stored(lambda: self._store.get_bytes(f"{uri}/{STATE}"), f"read {uri}/{STATE}")
+        return RunState.model_validate_json(content)
+
+    async def fetch(self, uri: str) -> Path:
+        """Download a checkpoint, check every file, and return its folder."""
         folder = self._folder / "resume"
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         await stored(lambda: download_folder(self._store, uri, folder), f"download {uri}", UPLOAD_SECONDS)
-        return folder, RunState.model_validate_json((folder / STATE).read_bytes())
+        return folder
 
     async def begin(self, state: RunState) -> None:
         """Start a checkpoint of `state`; waits only for the one before. The ranks save between their commands."""
@@ -95,6 +105,7 @@ class Checkpoints:
             ),
             f"commit {uri}",
         )
+        self._steps = (*(step for step in self._steps if step != state.step), state.step)
         self._committed(Committed(uri, state.step, now, written, time.monotonic() - started))
         await asyncio.to_thread(shutil.rmtree, local, ignore_errors=True)
         await self._prune(state.step)
@@ -110,14 +121,32 @@ class Checkpoints:
         metadata = {"attempt": str(self._attempt)}
         return commit_folder(self._store, local, uri, metadata).total_bytes
 
-    async def _prune(self, newest: int) -> None:
-        """Keep the newest checkpoints and the journal that follows the oldest of them."""
+    @property
+    def best(self) -> ScoredCheckpoint | None:
+        """The committed checkpoint with the best validation score; of equal ones the earliest."""
+        for step in best_steps(self._steps, self._scores, 1):
+            return ScoredCheckpoint(uri=self._paths.checkpoint(step), step=step, score=self._scores[step])
+        return None
+
+    async def _complete(self) -> list[int]:
         names = await stored(
             lambda: [entry.uri for entry in self._store.list(self._paths.checkpoints)], "list checkpoints"
         )
-        steps = sorted(int(match[1]) for name in names if (match := _NAME.search(name)))
-        committed = [step for step in steps if step <= newest]
-        for step in committed[: -self._keep_last]:
-            uri = self._paths.checkpoint(step)
-            await stored(lambda uri=uri: delete_completed(self._store, uri), f"delete {uri}")
-        await self._journal.remove_through(committed[-self._keep_last :][0])
+        return sorted(int(match[1]) for name in names if (match := _NAME.search(name)))
+
+    async def _prune(self, newest: int) -> None:
+        """Keep the newest checkpoints, the best ones, and the journal that follows the oldest of the newest."""
+        committed = [step for step in await self._complete() if step <= newest]
+        last = committed[-self._keep.keep_last :]
+        kept = {*last, *best_steps(committed, self._scores, self._keep.keep_best)}
+        self._steps = tuple(sorted(kept))
+        for step in committed:
+            if step not in kept:
+                uri = self._paths.checkpoint(step)
+                await stored(lambda uri=uri: delete_completed(self._store, uri), f"delete {uri}")
+        await self._journal.remove_through(last[0])
+
+
+def best_steps(steps: Collection[int], scores: Mapping[int, float], count: int) -> list[int]:
+    """The `count` steps with the best scores, the best first; of equal ones the earlier. Steps without one are none."""
+    return sorted((step for step in steps if step in scores), key=lambda step: (-scores[step], step))[:count]

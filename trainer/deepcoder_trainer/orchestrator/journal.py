@@ -79,8 +79,7 @@ class Journal:
         """The answers of `step` for people and analysis: the same rows in the columns of SAMPLE_COLUMNS."""
 
         def put() -> None:
-            table = to_table(samples).select(list(SAMPLE_COLUMNS))
-            self.store.put_bytes(self.paths.samples(step), _encoded(table))
+            self.store.put_bytes(self.paths.samples(step), to_samples_parquet(samples))
 
         await stored(put, f"write the samples of step {step}")
 
@@ -102,6 +101,11 @@ def to_table(samples: Sequence[Sample]) -> pa.Table:
 def to_parquet(samples: Sequence[Sample]) -> bytes:
     """The journal file of a batch. Log-probabilities are kept as float32, which is what the sampler computes."""
     return _encoded(to_table(samples))
+
+
+def to_samples_parquet(samples: Sequence[Sample]) -> bytes:
+    """The samples file of a batch: the columns of SAMPLE_COLUMNS."""
+    return _encoded(to_table(samples).select(list(SAMPLE_COLUMNS)))
 
 
 def from_parquet(content: bytes) -> list[Sample]:

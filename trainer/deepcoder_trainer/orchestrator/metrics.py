@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from deepcoder_api.artifacts import ValidationResult
 from deepcoder_api.rollout import WeightReceipt
 from deepcoder_trainer.algorithm.advantages import groups_with_signal
 from deepcoder_trainer.orchestrator.checkpoints import Committed
@@ -65,6 +66,8 @@ class RunMetrics:
         self._warned: set[str] = set()
         self.step = self._gauge("step", "Steps done")
         self.policy_version = self._gauge("policy_version", "Version of the weights")
+        self.stage = self._gauge("stage", "Stage of the step under way, counted from 1")
+        self.response_limit = self._gauge("response_limit_tokens", "Response limit of the step under way")
         self.reward = self._gauge("reward_ratio", "Mean reward of the last step")
         self.truncated = self._gauge("truncated_ratio", "Share of the last step's answers cut at the limit")
         self.tokens_per_second = self._gauge("response_tokens_per_second", "Response tokens a second, whole step")
@@ -74,6 +77,10 @@ class RunMetrics:
         self.rank_commands = self._gauge("rank_commands_waiting", "Commands that the ranks have not finished")
         self.checkpoint_step = self._gauge("checkpoint_step", "Step of the newest committed checkpoint")
         self.checkpoint_seconds = self._gauge("checkpoint_seconds", "Seconds that the newest checkpoint took")
+        self.validation_step = self._gauge("validation_step", "Step of the newest validation")
+        self.validation_score = self._gauge("validation_pass_at_1_ratio", "Share of its answers that were accepted")
+        self.validation_truncated = self._gauge("validation_truncated_ratio", "Share of its answers cut at the limit")
+        self.validation_seconds = self._gauge("validation_seconds", "Seconds that it took")
         self.training = {name: self._gauge(ours, text) for name, ours, text in TRAINING}
         self.response_tokens = Histogram(
             "deepcoder_response_tokens", "Tokens of an answer", buckets=TOKEN_BUCKETS, registry=self.registry
@@ -92,6 +99,11 @@ class RunMetrics:
         self.weight_seconds = self._counter("weight_sync_seconds", "Seconds of weight take-overs", "part")
         self.weight_failures = self._counter("weight_sync_failures", "Weight orders that a server did not carry out")
 
+    def begin(self, stage: int, response_limit: int) -> None:
+        """A step of this stage is under way."""
+        self.stage.set(stage)
+        self.response_limit.set(response_limit)
+
     def warned(self, guards: Sequence[str]) -> None:
         """What the guards find now; what they found before and do not any more is 0."""
         for guard in {*self._warned, *guards}:
@@ -103,6 +115,13 @@ class RunMetrics:
         self.weight_bytes.inc(receipt.bytes)
         self.weight_seconds.labels("fetch").inc(receipt.fetch_seconds)
         self.weight_seconds.labels("pause").inc(receipt.pause_seconds)
+
+    def validated(self, result: ValidationResult) -> None:
+        """A validation is over and stored."""
+        self.validation_step.set(result.step)
+        self.validation_score.set(result.pass_at_1)
+        self.validation_truncated.set(result.truncated_fraction)
+        self.validation_seconds.set(result.seconds)
 
     def checkpoint_committed(self, checkpoint: Committed) -> None:
         """A checkpoint is in the bucket and the head names it."""

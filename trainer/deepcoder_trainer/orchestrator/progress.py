@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deepcoder_api.artifacts import Head
-from deepcoder_api.lifecycle import Progress
+from deepcoder_api.lifecycle import Progress, ScoredCheckpoint, ScoredStep, StageAdvance
 from deepcoder_trainer.orchestrator.checkpoints import Committed
 from deepcoder_trainer.orchestrator.metrics import BatchFigures
 
@@ -47,6 +47,9 @@ class RunProgress:
     checkpoint_step: int | None = None
     checkpoint_time: str | None = None
     warnings: tuple[str, ...] = ()
+    advances: tuple[StageAdvance, ...] = ()
+    validation: ScoredStep | None = None
+    best_checkpoint: ScoredCheckpoint | None = None
 
     def step_done(self, step: int, figures: BatchFigures, seconds: dict[str, float]) -> None:
         """A step is over."""
@@ -80,6 +83,7 @@ class RunProgress:
             stage=self.stage,
             step=self.step,
             total_steps=self.total_steps,
+            advances=self.advances,
             policy_version=self.step,
             reward=figures.reward if figures else None,
             truncated_fraction=figures.truncated if figures else None,
@@ -88,6 +92,8 @@ class RunProgress:
             checkpoint_uri=self.checkpoint_uri,
             checkpoint_step=self.checkpoint_step,
             checkpoint_time=self.checkpoint_time,
+            validation=self.validation,
+            best_checkpoint=self.best_checkpoint,
             rollouts_ready=rollouts_ready,
             warnings=self.warnings,
             message="waiting for a rollout server with the current weights" if state == "waiting_for_rollout" else "",

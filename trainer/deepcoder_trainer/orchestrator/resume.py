@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from deepcoder_api.artifacts import Head
+from deepcoder_api.lifecycle import StageAdvance
 from deepcoder_api.problems import Strict
+from deepcoder_trainer.orchestrator.advancing import StepShares
 from deepcoder_trainer.orchestrator.cursor import CursorPosition, Draw
 from deepcoder_trainer.orchestrator.failures import RunChanged
 from deepcoder_trainer.samples import Sample
@@ -23,6 +25,10 @@ class RunState(Strict):
     cursor: CursorPosition = Field(description="Every draw before it is trained on.")
     ahead: tuple[int, ...] = Field(
         default=(), description="Numbers of the draws beyond the cursor that are trained on; the others are in flight."
+    )
+    advances: tuple[StageAdvance, ...] = Field(default=(), description="Stages that ended early, in their order.")
+    window: tuple[StepShares, ...] = Field(
+        default=(), description="The stage's newest steps, which decide whether it ends."
     )
     dataset: str = Field(description="URI of the dataset that the cursor counts in.")
     prompts: int = Field(ge=0, description="Prompts trained on so far.")
@@ -40,7 +46,10 @@ class ResumePlan:
 
 
 def plan_resume(head: Head, journal_steps: Collection[int], total_steps: int) -> ResumePlan:
-    """From the last committed checkpoint, the steps of the journal that follow it without a gap."""
+    """From the last committed checkpoint, the steps of the journal that follow it without a gap.
+
+    total_steps: the most that the run has; a stage that ended early has left no batch after its last step.
+    """
     durable = set(journal_steps)
     replay: list[int] = []
     while (following := head.step + len(replay) + 1) in durable and following <= total_steps:

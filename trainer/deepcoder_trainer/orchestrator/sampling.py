@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from deepcoder_api.presets import Algorithm
 from deepcoder_api.problems import Problem
+from deepcoder_api.resolved_stage import ResolvedStage
 from deepcoder_trainer.algorithm.overlong import answer_advantages
 from deepcoder_trainer.orchestrator.cursor import Draw, sample_seed
 from deepcoder_trainer.orchestrator.failures import first_failure
@@ -24,39 +25,46 @@ class Sampler:
 
     def __init__(
         self, *, problems: Mapping[str, Problem], prompt_of: Callable[[str], Prompt], generator: Generator,
-        grader: Grader, algorithm: Algorithm, metrics: RunMetrics,
+        grader: Grader, metrics: RunMetrics,
     ) -> None:  # fmt: skip
         self._problems = problems
         self._prompt_of = prompt_of
         self._generator = generator
         self._grader = grader
-        self._algorithm = algorithm
         self._metrics = metrics
 
-    async def group(self, draw: Draw, max_tokens: int) -> list[Sample]:
+    async def group(self, draw: Draw, stage: ResolvedStage) -> list[Sample]:
         """The samples of a draw, with their advantages. Which group of a batch it is, `batch_of` says.
+
+        Raises what `answers` raises.
+        """
+        samples = await self.answers(draw, stage, stage.algorithm.samples_per_prompt)
+        return with_advantages(samples, stage.algorithm, stage.max_response_tokens)
+
+    async def answers(self, draw: Draw, stage: ResolvedStage, count: int) -> list[Sample]:
+        """`count` graded answers to the problem of a draw, sampled as in `stage`, without advantages.
 
         Raises the failure that explains the others when one answer cannot be had or graded; no sample is left out.
         """
         problem = self._problems[draw.problem_id]
         prompt = self._prompt_of(problem.prompt)
-        count, grades = self._algorithm.samples_per_prompt, GroupGrades(self._grader, problem)
+        grades = GroupGrades(self._grader, problem)
         try:
             async with self._generator.place(count) as place, asyncio.TaskGroup() as tasks:
                 samples = [
-                    tasks.create_task(self._sample(draw, grades, prompt, number, max_tokens, place))
+                    tasks.create_task(self._sample(draw, grades, prompt, number, stage, place))
                     for number in range(count)
                 ]
         except BaseExceptionGroup as group:
             raise first_failure(group) from group
-        return with_advantages([sample.result() for sample in samples], self._algorithm, max_tokens)
+        return [sample.result() for sample in samples]
 
     async def _sample(
-        self, draw: Draw, grades: GroupGrades, prompt: Prompt, number: int, max_tokens: int, place: Place
+        self, draw: Draw, grades: GroupGrades, prompt: Prompt, number: int, stage: ResolvedStage, place: Place
     ) -> Sample:
-        identity = f"{draw.problem_id}/{draw.epoch}/{number}"
-        seed = sample_seed(self._algorithm.seed, draw.problem_id, draw.epoch, number)
-        question = Question(identity, prompt.ids, max_tokens, self._algorithm.temperature, seed)
+        identity, algorithm = f"{draw.problem_id}/{draw.epoch}/{number}", stage.algorithm
+        seed = sample_seed(algorithm.seed, draw.problem_id, draw.epoch, number)
+        question = Question(identity, prompt.ids, stage.max_response_tokens, algorithm.temperature, seed)
         with self._metrics.generating.track_inprogress():
             answer = await self._generator.ask(question, place)
         with self._metrics.grading.track_inprogress():

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 import structlog
 
 from deepcoder_api.resolve import ResolvedRun
-from deepcoder_api.training_run import Stage
+from deepcoder_api.resolved_stage import ResolvedStage
 from deepcoder_trainer.algorithm.schedule import learning_rate
 from deepcoder_trainer.batch import write_batch
 from deepcoder_trainer.orchestrator.admission import Admission
+from deepcoder_trainer.orchestrator.advancing import Course, StepShares
 from deepcoder_trainer.orchestrator.behind import OneBehind
 from deepcoder_trainer.orchestrator.checkpoints import Checkpoints
 from deepcoder_trainer.orchestrator.cursor import Cursor, CursorPosition
@@ -29,6 +30,7 @@ from deepcoder_trainer.orchestrator.racing import HappenedFirst, unless
 from deepcoder_trainer.orchestrator.rank_channel import RankChannel
 from deepcoder_trainer.orchestrator.resume import ResumePlan, RunState, check_state, drawn, plan_resume
 from deepcoder_trainer.orchestrator.sampling import Sampler, batch_of
+from deepcoder_trainer.orchestrator.validation import Validation
 from deepcoder_trainer.orchestrator.weights import WeightPublisher
 from deepcoder_trainer.rank_protocol import Load, Train
 from deepcoder_trainer.run_report.figures import step_figures as recorded_figures
@@ -60,58 +62,104 @@ class StepLoop:
     metrics: RunMetrics
     records: RunRecords
     stop: asyncio.Event
+    validation: Validation | None = None
 
     def __post_init__(self) -> None:
         self.state = RunState(
             step=0, stage=self.run.spec.stages[0].name, policy_version=0, cursor=CursorPosition(),
             dataset=self.dataset, prompts=0, answer_tokens=0, attempt=self.attempt,
         )  # fmt: skip
+        self.course = Course.taken_up(self.run.stages, (), ())
         self.cursor = Cursor(self.problem_ids, self.run.algorithm.seed)
         self.guards = Guards()
         self.samples_behind = OneBehind()
+        self.validation_behind = OneBehind()
 
     async def execute(self) -> str:
         """Train to the last step and return the URI of the model. Raises OrchestratorError."""
         plan = await self._take_up()
-        self.admission = self._admission()
         self.pool = GroupPool(self.admission, self._sample_group, self.weights.settle)
         try:
+            await self._validate_what_was_taken_up(plan)
             if not plan.replay:
                 self.pool.open(self.state.policy_version)
-            for step in range(self.state.step + 1, self.run.total_steps + 1):
+            while (step := self.state.step + 1) <= self.total_steps:
                 await self._step(step, replayed=step in plan.replay, sampled_next=step + 1 not in plan.replay)
         finally:
+            await self.validation_behind.give_up()
             await self.pool.close()
             await self.records.close()
         self.progress.activity = "checkpointing"
         await self.samples_behind.settle()
         await self.checkpoints.behind.settle()
+        self._show_validation()
         self.progress.activity = "done"
-        return f"{self.journal.paths.checkpoint(self.run.total_steps)}/model"
+        return f"{self.journal.paths.checkpoint(self.total_steps)}/model"
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all stages, as far as is known: a stage may end early."""
+        return self.course.timetable.total_steps
 
     async def _step(self, step: int, *, replayed: bool, sampled_next: bool) -> None:
-        stage, clock, last = self.run.stage_of(step), StepClock(), step == self.run.total_steps
+        stage, clock, last = self.course.timetable.stage_of(step), StepClock(), step == self.total_steps
         self.progress.begin(stage.name)
+        self.metrics.begin(self.course.timetable.index_of(step) + 1, stage.max_response_tokens)
         samples = await (self._replay(step, clock) if replayed else self._sample(step, clock))
         numbers = self._numbers(step, samples)
         self.admission.trained(step, numbers)
         self.pool.forget(numbers)
         await self.samples_behind.begin(self.journal.write_samples(step, samples))
-        training = await self._train(step, samples, clock)
+        training = await self._train(step, stage, samples, clock)
         figures = batch_figures(samples)
         self._look(step, samples, figures, training)
+        self._advance(step, figures)
         self.state = self._advanced(stage, samples)
-        if sampled_next and not last:
-            with clock.part("publish"):
-                await self.weights.publish(self.state.policy_version)
-            self.pool.open(self.state.policy_version)
+        await self._publish(stage, clock, opens=sampled_next and not last, last=last)
         if step % self.run.spec.checkpoint.every_steps == 0 or last:
             with clock.part("wait_for_checkpoint"):
                 await self.checkpoints.begin(self.state)
         self.checkpoints.behind.check()
+        self.validation_behind.check()
+        self._show_validation()
         self._report(samples, figures, training, clock)
         if step % self.run.spec.checkpoint.every_steps == 0 or last:
             self.records.request_report()
+
+    async def _publish(self, stage: ResolvedStage, clock: StepClock, *, opens: bool, last: bool) -> None:
+        """Publish the weights where something is to be sampled with them: the next batches, or a validation.
+
+        A validation is of one version, so the next one waits for its end; the last is in before the last checkpoint.
+        """
+        version = self.state.policy_version
+        validates = self.validation is not None and self.validation.due(self.state.step, last=last)
+        if not opens and not validates:
+            return
+        with clock.part("wait_for_validation"):
+            await self._unless_stopped(self.validation_behind.settle())
+        with clock.part("publish"):
+            await self.weights.publish(version)
+        if self.validation is not None and validates:
+            await self.validation_behind.begin(self.validation.measure(self.state.step, stage))
+        if opens:
+            self.pool.open(version)
+        if last:
+            with clock.part("wait_for_validation"):
+                await self._unless_stopped(self.validation_behind.settle())
+
+    async def _validate_what_was_taken_up(self, plan: ResumePlan) -> None:
+        """The measurement that the last attempt did not come to, of the checkpoint that this one begins with."""
+        step = self.state.step
+        if self.validation is None or step == self.total_steps or not self.validation.due(step, last=False):
+            return
+        if plan.replay:
+            await self.weights.publish(self.state.policy_version)
+        stage = self.course.timetable.stage_of(step)
+        await self.validation_behind.begin(self.validation.measure(step, stage))
+
+    def _show_validation(self) -> None:
+        if self.validation is not None:
+            self.progress.validation, self.progress.best_checkpoint = self.validation.newest, self.checkpoints.best
 
     async def _sample(self, step: int, clock: StepClock) -> Sequence[Sample]:
         """The graded answers of a batch, durable in the journal when this returns. Others may be under way beside."""
@@ -123,8 +171,8 @@ class StepLoop:
 
     async def _sample_group(self, number: int) -> list[Sample]:
         """The group of a draw, under the limit of the stage that it was drawn for."""
-        stage = self.run.stage_of(self.admission.step_of(number))
-        return await self.sampler.group(self.cursor.draw(number), stage.max_response_tokens)
+        timetable = self.course.timetable
+        return await self.sampler.group(self.cursor.draw(number), timetable.stages[timetable.index_of_draw(number)])
 
     async def _replay(self, step: int, clock: StepClock) -> Sequence[Sample]:
         """The durable batch of a step that the last checkpoint does not hold."""
@@ -141,29 +189,34 @@ class StepLoop:
             raise RunChanged(f"the batch of step {step} has the problem {error}, which the dataset lacks") from error
 
     def _admission(self) -> Admission:
-        algorithm = self.run.algorithm
         return Admission(
-            prompts_per_step=algorithm.prompts_per_step, total_steps=self.run.total_steps,
-            max_staleness=algorithm.max_staleness, first=self.cursor.number_at(self.state.cursor),
-            ahead=self.state.ahead,
+            self.course.timetable, max_staleness=self.run.algorithm.max_staleness,
+            first=self.cursor.number_at(self.state.cursor), ahead=self.state.ahead,
         )  # fmt: skip
 
-    async def _train(self, step: int, samples: Sequence[Sample], clock: StepClock) -> dict[str, float]:
+    async def _train(
+        self, step: int, stage: ResolvedStage, samples: Sequence[Sample], clock: StepClock
+    ) -> dict[str, float]:
         self.progress.activity = "training"
-        algorithm, file = self.run.algorithm, batch_file(self.batches, step)
+        algorithm, file = stage.algorithm, batch_file(self.batches, step)
         with clock.part("train"):
             await asyncio.to_thread(
                 write_batch, samples, file, step=step, temperature=algorithm.temperature,
                 overlong_filter=algorithm.masks_truncated,
             )  # fmt: skip
-            rate = learning_rate(step, self.run.total_steps, self.run.spec.optimizer)
-            result = await self.ranks.issue(Train(step=step, learning_rate=rate), TRAIN_SECONDS)
+            rate = learning_rate(step, self.total_steps, self.run.spec.optimizer)
+            begins = step == self.course.timetable.first_step(self.course.timetable.index_of(step))
+            command = Train(
+                step=step, learning_rate=rate, tokens_per_microbatch=stage.tokens_per_microbatch,
+                reset_optimizer=begins and stage.reset_optimizer,
+            )  # fmt: skip
+            result = await self.ranks.issue(command, TRAIN_SECONDS)
         file.unlink()
         return {**result.metrics, "learning_rate": rate}
 
     def _look(self, step: int, samples: Sequence[Sample], figures: BatchFigures, training: dict[str, float]) -> None:
         """Tell what the guards find. Raises Harmful before such weights are published or kept."""
-        without_signal, groups = figures.groups_without_signal, self.run.algorithm.prompts_per_step
+        without_signal, groups = figures.groups_without_signal, len({sample.group for sample in samples})
         answers = [sample.answer_ids for sample in samples]
         found = self.guards.look(step_figures(step, without_signal, groups, answers, training))
         for finding in found:
@@ -174,6 +227,19 @@ class StepLoop:
         if found and found[0].stops:
             raise Harmful(f"step {step}: {found[0]}")
 
+    def _advance(self, step: int, figures: BatchFigures) -> None:
+        """Let the stage end where its advanceWhen asks for it: before anything more is admitted."""
+        shares = StepShares(reward=figures.reward, truncated=figures.truncated)
+        before = len(self.course.advances)
+        self.course = self.course.after(step, shares, self.run.algorithm.max_staleness)
+        self._show_course()
+        for advance in self.course.advances[before:]:
+            log.info("the stage ends early", stage=advance.stage, last_step=advance.step, reason=advance.reason)
+
+    def _show_course(self) -> None:
+        self.admission.timetable = self.course.timetable
+        self.progress.total_steps, self.progress.advances = self.total_steps, self.course.advances
+
     async def _take_up(self) -> ResumePlan:
         """Claim the run, load what its last checkpoint holds, and say which durable steps follow it."""
         head = await self.checkpoints.claim()
@@ -181,12 +247,20 @@ class StepLoop:
         log.info("taking up", step=plan.step, checkpoint=plan.checkpoint, replay=len(plan.replay))
         folder: Path | None = None
         if plan.checkpoint is not None:
-            folder, self.state = await self.checkpoints.fetch(plan.checkpoint)
+            self.state = await self.checkpoints.state(plan.checkpoint)
             check_state(self.state, plan, self.dataset)
             self.progress.resumed(head, self.state.step)
         await self.records.take_up(max(plan.replay, default=plan.step))
-        if plan.step == self.run.total_steps:
+        self.course = Course.taken_up(self.run.stages, self.state.advances, self.state.window)
+        self.admission = self._admission()
+        self._show_course()
+        if self.validation is not None:
+            await self.validation.take_up()
+            self._show_validation()
+        if plan.step == self.total_steps:
             return plan
+        if plan.checkpoint is not None:
+            folder = await self.checkpoints.fetch(plan.checkpoint)
         load = Load(model_dir=str(self.model_dir), checkpoint_dir=str(folder) if folder else None)
         await self.ranks.issue(load, LOAD_SECONDS)
         if (self.attempt, self.state.step) != (1, 0) and not plan.replay:
@@ -202,15 +276,17 @@ class StepLoop:
             await self.checkpoints.begin(self.state)
             await self.checkpoints.behind.settle()
 
-    def _advanced(self, stage: Stage, samples: Sequence[Sample]) -> RunState:
+    def _advanced(self, stage: ResolvedStage, samples: Sequence[Sample]) -> RunState:
         return RunState(
             step=self.state.step + 1,
             stage=stage.name,
             policy_version=self.state.policy_version + 1,
             cursor=self.cursor.position(self.admission.first),
             ahead=self.admission.ahead,
+            advances=self.course.advances,
+            window=self.course.window,
             dataset=self.dataset,
-            prompts=self.state.prompts + self.run.algorithm.prompts_per_step,
+            prompts=self.state.prompts + stage.algorithm.prompts_per_step,
             answer_tokens=self.state.answer_tokens + sum(len(sample.answer_ids) for sample in samples),
             attempt=self.attempt,
         )

@@ -15,7 +15,7 @@ from deepcoder_data.source_files import NamedFile
 from deepcoder_data.sources import read_source
 from deepcoder_data.termination import PermanentError
 
-Field = Literal["sources", "decontaminate"]
+Field = Literal["sources", "decontaminate", "validation"]
 Source = TypeVar("Source", bound=ProblemSource)
 
 
@@ -29,7 +29,8 @@ class SourceContent(Generic[Source]):
 
 def field_of(field: Field, source: ProblemSource) -> str:
     """The path of a source's URI in the specification."""
-    return f"spec.data.{field}[{source.name}].uri"
+    place = "validation.sources" if field == "validation" else f"data.{field}"
+    return f"spec.{place}[{source.name}].uri"
 
 
 def read_content(field: Field, content: SourceContent[Source]) -> Iterator[Problem | BadRow | SkippedRow]:

@@ -11,7 +11,7 @@ from deepcoder_api.training_run import DecontaminationSource
 from deepcoder_data.causes import cause
 from deepcoder_data.rows import BadRow, SkippedRow
 from deepcoder_data.termination import PermanentError
-from deepcoder_trainer.preparation.contents import SourceContent, field_of, read_content
+from deepcoder_trainer.preparation.contents import Field, SourceContent, field_of, read_content
 from deepcoder_trainer.preparation.near_duplicates import Statement, StatementIndex, statement_of
 
 log = structlog.get_logger("prepare")
@@ -19,11 +19,17 @@ log = structlog.get_logger("prepare")
 
 @dataclass(frozen=True)
 class Benchmark:
-    """The statements of one decontamination source."""
+    """The statements of one decontamination source, or of one that is validated with."""
 
     source: DecontaminationSource
     statements: StatementIndex
     unreadable: int
+    field: Field = "decontaminate"
+
+    @property
+    def name(self) -> str:
+        """What people read: a source of validation may be named as one of data.decontaminate."""
+        return self.source.name if self.field == "decontaminate" else f"{self.field} {self.source.name}"
 
 
 def read_benchmarks(contents: Iterable[SourceContent[DecontaminationSource]]) -> tuple[Benchmark, ...]:
@@ -35,7 +41,7 @@ def nearest_benchmark(statement: Statement, benchmarks: Sequence[Benchmark]) -> 
     """The first source that has a problem near to the statement, for people; None when there is none."""
     for benchmark in benchmarks:
         if near := benchmark.statements.nearest(statement):
-            return f"{near.similarity:.2f} near to {benchmark.source.name} {near.name}"
+            return f"{near.similarity:.2f} near to {benchmark.name} {near.name}"
     return None
 
 

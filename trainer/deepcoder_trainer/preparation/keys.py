@@ -18,10 +18,11 @@ KEY_DIGITS = 32
 
 @dataclass(frozen=True)
 class Digests:
-    """The sha256 of each source's content, and of each decontamination source's, by name."""
+    """The sha256 of each source's content, of each decontamination source's and each validation source's, by name."""
 
     sources: Mapping[str, str]
     decontamination: Mapping[str, str] = field(default_factory=dict[str, str])
+    validation: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def dataset_key(run: ResolvedRun, digests: Digests, tokenizer_digest: str) -> str:
@@ -41,6 +42,8 @@ def dataset_key(run: ResolvedRun, digests: Digests, tokenizer_digest: str) -> st
         "limits": run.spec.sandbox.limits.model_dump(mode="json") if verifies else None,
         "profile": run.spec.sandbox.profile if verifies else None,
     }
+    if run.spec.validation is not None:
+        shape["validation"] = [_content(source, digests.validation) for source in run.spec.validation.sources]
     return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:KEY_DIGITS]
 
 

@@ -28,7 +28,7 @@ def dataset_report(
         seconds=round(seconds, 3),
         rules=_rules(rules),
         sources=tuple(_source(source, digests.sources, tally.sources[source.name]) for source in rules.sources),
-        decontamination=tuple(_decontamination(benchmark, digests.decontamination) for benchmark in benchmarks),
+        decontamination=tuple(_decontamination(benchmark, digests) for benchmark in benchmarks),
         histograms=_histograms(tally),
         software={name: metadata.version(name) for name in SOFTWARE} | {"python": platform.python_version()},
     )
@@ -57,13 +57,14 @@ def _source(source: DataSource, digests: Mapping[str, str], of: SourceTally) -> 
     )
 
 
-def _decontamination(benchmark: Benchmark, digests: Mapping[str, str]) -> DecontaminationReport:
+def _decontamination(benchmark: Benchmark, digests: Digests) -> DecontaminationReport:
     source = benchmark.source
+    of_field = digests.validation if benchmark.field == "validation" else digests.decontamination
     return DecontaminationReport(
-        name=source.name,
+        name=benchmark.name,
         format=source.format,
         uri=source.uri,
-        sha256=digests[source.name],
+        sha256=of_field[source.name],
         similarity=source.similarity,
         problems=len(benchmark.statements),
         unreadable=benchmark.unreadable,

@@ -217,6 +217,14 @@ OUT_OF_BOUNDS = (
         create='spec.storage.uri: Invalid value: "gs://bucket/prefix": spec.storage.uri in body should match',
     ),
     _run(
+        "checkpoint-without-a-step",
+        "spec.resumeFrom",
+        {"uri": "s3://bucket/runs/other/checkpoints"},
+        validate='spec.resumeFrom.uri: "s3://bucket/runs/other/checkpoints": must match ^s3://',
+        create='spec.resumeFrom.uri: Invalid value: "s3://bucket/runs/other/checkpoints": spec.resumeFrom.uri in body '
+        "should match",
+    ),
+    _run(
         "name-of-a-variable",
         "spec.trainer.pod.env.LOG-LEVEL",
         "info",
@@ -406,8 +414,9 @@ ACROSS_FIELDS = (
         "empty-optimizer-emptied",
         "spec.stages[0].resetOptimizer",
         True,
-        validate="spec.stages[0].resetOptimizer: true has no effect: the first stage begins with an empty optimizer",
-        create='spec.stages: Invalid value: "object": the first stage begins with an empty optimizer',
+        validate="spec.stages[0].resetOptimizer: true has no effect: without resumeFrom the first stage begins "
+        "with an empty optimizer",
+        create='spec.stages: Invalid value: "object": without resumeFrom the first stage begins with an empty',
     ),
     _run(
         "rate-that-falls-to-a-step-nobody-knows",

@@ -30,9 +30,10 @@ def resolve_stages(spec: TrainingRunSpec, algorithm: Algorithm) -> tuple[Resolve
         raise SpecificationError(
             f"spec.stages[{len(stages) - 1}].advanceWhen", "the last stage has none to advance to: leave it out"
         )
-    if spec.stages[0].reset_optimizer:
+    if spec.stages[0].reset_optimizer and spec.resume_from is None:
         raise SpecificationError(
-            "spec.stages[0].resetOptimizer", "true has no effect: the first stage begins with an empty optimizer"
+            "spec.stages[0].resetOptimizer",
+            "true has no effect: without resumeFrom the first stage begins with an empty optimizer",
         )
     if spec.optimizer.schedule == "linear" and any(stage.advance_when for stage in stages):
         raise SpecificationError(

@@ -172,6 +172,15 @@ class DataSpec(Specification):
     )
 
 
+class ResumeFrom(Specification):
+    """A checkpoint that the run begins with."""
+
+    uri: Annotated[str, Field(max_length=1024, pattern=r"^s3://[^\s]+/checkpoints/step-\d+$")] = Field(
+        description="A complete checkpoint of another run, such as s3://bucket/prefix/…/checkpoints/step-000120, on "
+        "the server of storage and readable by its key. Its model must have the shape of spec.model."
+    )
+
+
 class OptimizerSpec(Specification):
     """AdamW and its schedule."""
 
@@ -331,9 +340,10 @@ class TrainingRunSpec(Specification):
                     "message": "the last stage has none to advance to: leave its advanceWhen out",
                 },
                 {
-                    "rule": "!self.stages[0].resetOptimizer",
+                    "rule": "!self.stages[0].resetOptimizer || has(self.resumeFrom)",
                     "fieldPath": ".stages",
-                    "message": "the first stage begins with an empty optimizer: leave its resetOptimizer out",
+                    "message": "without resumeFrom the first stage begins with an empty optimizer: leave its "
+                    "resetOptimizer out",
                 },
                 {
                     "rule": "self.checkpoint.keepBest == 0 || (has(self.validation) && "
@@ -351,6 +361,11 @@ class TrainingRunSpec(Specification):
     )
 
     model: ModelSource = Field(description="The model to start from.")
+    resume_from: ResumeFrom | None = Field(
+        default=None,
+        description="Another run's checkpoint, whose weights and optimizer this run begins with; its steps, problems "
+        "and seeds are this run's own. Absent, the run begins with spec.model and an empty optimizer.",
+    )
     data: DataSpec = Field(description="The problems to train on.")
     algorithm: AlgorithmSpec = Field(default=AlgorithmSpec(), description="The loss and how it is fed.")
     stages: list[Stage] = Field(

@@ -51,7 +51,8 @@ def _latest(run: TrainingRunResource) -> Found | Unavailable:
 def _of_step(step: int, run: TrainingRunResource) -> Found | Unavailable:
     name, status = run.metadata.name, run.status
     every = run.spec.checkpoint.every_steps
-    total = sum(stage.steps for stage in run.spec.stages)
+    # A stage that ends early leaves fewer steps than planned, which the status tells as soon as it is known.
+    total = status.total_steps or sum(stage.steps for stage in run.spec.stages)
     if step > total or (step % every and step != total):
         cause = (
             f'spec.model.trainingRun.checkpoint.step: {step}: the TrainingRun "{name}" writes a checkpoint every '

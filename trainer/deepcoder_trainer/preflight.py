@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deepcoder_api.lifecycle import TerminationMessage
 from deepcoder_api.resolve import ResolvedRun
+from deepcoder_data.checkpoint_check import check_checkpoint
 from deepcoder_data.checks import check_file, check_model, check_storage
 from deepcoder_data.configuration import read_resource
 from deepcoder_data.store import ObjectStore, open_store
@@ -15,6 +16,8 @@ def preflight(run: ResolvedRun, store: ObjectStore) -> str:
     spec = run.spec
     check_storage(store, spec.storage)
     check_model(store, spec.storage, spec.model.uri, spec.model.revision)
+    if spec.resume_from is not None:
+        check_checkpoint(store, spec.storage, spec.resume_from.uri, spec.model)
     for source in spec.data.sources:
         check_file(store, spec.storage, source.uri, field=f"spec.data.sources[{source.name}].uri")
     for source in spec.data.decontaminate:

@@ -30,6 +30,13 @@ REFUSED_RUN_CHANGES: dict[str, dict[str, Any]] = {
     "spec.sandbox.pod": {"sandbox": {"pod": {"image": "elsewhere/sandbox"}}},
     "spec.storage": {"storage": {"secretName": "other"}},
     "spec.checkpoint": {"checkpoint": {"keepLast": 1}},
+    "spec.resumeFrom": {"resumeFrom": {"uri": "s3://bucket/prefix/runs/a/b/c/checkpoints/step-000002"}},
+    "spec.validation": {
+        "validation": {
+            "everySteps": 2,
+            "sources": [{"name": "held-out", "format": "jsonl", "uri": "s3://bucket/held-out.jsonl"}],
+        }
+    },
 }
 ALLOWED_RUN_CHANGES: dict[str, dict[str, Any]] = {
     "rollout.replicas": {"rollout": {"replicas": 4}},

@@ -18,10 +18,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from transformers import GenerationConfig
 
-from deepcoder_api.artifacts import SAMPLE_COLUMNS, EvaluationReport, Head
+from deepcoder_api.artifacts import SAMPLE_COLUMNS, EvaluationReport, Head, ValidationResult
 from deepcoder_api.yaml_text import load_documents
-from deepcoder_data.folders import read_completion
+from deepcoder_data.folders import download_folder, read_completion
 from deepcoder_data.store import ObjectStore
 from tests.s3_server import S3Server
 
@@ -138,7 +139,9 @@ def write_manifests(folder: Path) -> None:
             document["spec"]["algorithm"] |= {"promptsPerStep": 4, "samplesPerPrompt": 4, "maxStaleness": 1}
             for stage, steps in zip(document["spec"]["stages"], (2, 4), strict=True):
                 stage["steps"] = steps
-            document["spec"]["checkpoint"] = {"everySteps": 2, "keepLast": 2}
+            document["spec"]["checkpoint"] = {"everySteps": 2, "keepLast": 2, "keepBest": 1}
+            held_out = {"name": "held-out", "format": "jsonl", "uri": f"{BASE}/held-out.jsonl", "similarity": 1.0}
+            document["spec"]["validation"] = {"everySteps": 2, "sources": [held_out]}
         (folder / name).write_text(yaml.safe_dump(document))
 
 
@@ -157,16 +160,46 @@ def test_nothing_is_left_running(local_run: LocalRun) -> None:
 
 
 def test_last_checkpoint_is_whole_and_holds_a_model(local_run: LocalRun) -> None:
-    """complete.json names model, tokenizer and state; only the newest two checkpoints are kept."""
+    """complete.json names model, tokenizer, card and state; the newest two checkpoints are kept, and the best."""
     completion = read_completion(local_run.store, f"{local_run.root}/checkpoints/step-000006")
     assert completion is not None
     names = {file.path for file in completion.files}
-    assert {"model/config.json", "model/tokenizer.json", "state.json"} <= names
+    beside = {"model/config.json", "model/tokenizer.json", "model/generation_config.json", "model/README.md"}
+    assert beside | {"state.json"} <= names
     assert any(name.startswith("model/") and name.endswith(".safetensors") for name in names)
     assert any(name.startswith("state/") and name.endswith(".safetensors") for name in names)
     steps = {entry.uri.split("/")[-2] for entry in local_run.store.list(f"{local_run.root}/checkpoints")
              if entry.uri.endswith("complete.json")}  # fmt: skip
-    assert steps == {"step-000004", "step-000006"}
+    scores = {result.step: result.pass_at_1 for result in validations(local_run)}
+    best = min(scores, key=lambda step: (-scores[step], step))
+    assert steps == {"step-000004", "step-000006", f"step-{best:06d}"}
+
+
+def validations(local_run: LocalRun) -> list[ValidationResult]:
+    """The results in the store, in the order of the steps."""
+    uris = [entry.uri for entry in local_run.store.list(f"{local_run.root}/validation")]
+    contents = [local_run.store.get_bytes(uri) for uri in sorted(uris) if uri.endswith(".json")]
+    return [ValidationResult.model_validate_json(content) for content in contents]
+
+
+def test_held_out_problems_are_asked_of_the_weights_of_their_step_alone(local_run: LocalRun) -> None:
+    """All 128, after steps 2, 4 and 6, though sampling goes a step ahead, weights change and the trainer was killed."""
+    results = validations(local_run)
+    assert [(result.step, result.problems, result.samples) for result in results] == [(n, 128, 128) for n in (2, 4, 6)]
+    for result in results:
+        content = local_run.store.get_bytes(f"{local_run.root}/validation/step-{result.step:06d}.parquet")
+        rows = pq.read_table(io.BytesIO(content)).to_pylist()
+        assert {version for row in rows for version in row["versions"]} == {result.step}
+        assert result.pass_at_1 == sum(row["reward"] for row in rows) / 128
+        assert "internal_error" not in result.verdicts
+
+
+def test_the_model_is_sampled_as_it_was_trained_unless_told_otherwise(local_run: LocalRun, tmp_path: Path) -> None:
+    """transformers takes the folder's generation_config.json; vLLM has served the folder for the evaluation."""
+    download_folder(local_run.store, f"{local_run.root}/checkpoints/step-000006", tmp_path, under="model/")
+    config = GenerationConfig.from_pretrained(tmp_path)
+    base = json.loads((tmp_path / "config.json").read_text())
+    assert (config.do_sample, config.temperature, config.eos_token_id) == (True, 1.0, base["eos_token_id"])
 
 
 def test_killed_trainer_is_taken_up_from_its_checkpoint(local_run: LocalRun) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from deepcoder_data.folders import commit_folder
 from deepcoder_data.store import ObjectStore
 from deepcoder_data.termination import PermanentError, RetryableError
 from deepcoder_evaluation import preflight as evaluation_preflight
@@ -53,7 +55,7 @@ class Stored:
             "storage": {"uri": self.folder, "endpoint": self.endpoint, "secretName": "s3-credentials"},
         }
         for name, part in parts.items():
-            given[name] = {**given[name], **part}
+            given[name] = {**given.get(name, {}), **part}
         return run_preflight.preflight(resolved_run(**given), self.store)
 
     def evaluation(self) -> str:
@@ -100,6 +102,61 @@ def test_a_file_to_keep_apart_from_must_be_there(stored: Stored) -> None:
     assert caught.value.reason == "DataNotFound"
     assert str(caught.value).startswith(f'spec.data.decontaminate[bench].uri: "{bench["uri"]}": ')
     assert stored.run(data=given) == "the model, the bucket and 2 file(s) of problems are there"
+
+
+def test_a_file_to_validate_with_must_be_there(stored: Stored) -> None:
+    """It is looked at, counted and named as a source is."""
+    held_out = {"name": "held-out", "format": "jsonl", "uri": f"{stored.folder}/held-out.jsonl"}
+    validation = {"everySteps": 2, "sources": [held_out]}
+
+    with pytest.raises(PermanentError) as caught:
+        stored.run(validation=validation)
+    stored.put("held-out.jsonl", json_lines([problem("a")]))
+
+    assert caught.value.reason == "DataNotFound"
+    assert str(caught.value).startswith(f'spec.validation.sources[held-out].uri: "{held_out["uri"]}": ')
+    assert stored.run(validation=validation) == "the model, the bucket and 2 file(s) of problems are there"
+
+
+CHECKPOINT = ("state.json", "state/trainer.json", "state/optimizer.safetensors", "model/config.json")
+
+
+@pytest.mark.parametrize(
+    ("left_out", "config", "reason", "said"),
+    [
+        (None, {}, None, ""),
+        ("complete.json", {}, "CheckpointNotFound", "there is no complete checkpoint: no complete.json (give its"),
+        ("state/trainer.json", {}, "CheckpointNotFound", "this is no checkpoint: no state/trainer.json"),
+        (
+            None,
+            {"hidden_size": 3},
+            "CheckpointDoesNotFit",
+            "its shape is not that of spec.model (MODEL): hidden_size is 3 in the checkpoint and ",
+        ),
+    ],
+)
+def test_a_checkpoint_to_begin_with_is_whole_and_fits(
+    stored: Stored, tmp_path: Path, left_out: str | None, config: dict[str, int], reason: str | None, said: str
+) -> None:
+    """What cannot be begun with is told before anything expensive starts."""
+    own = json.loads(stored.store.get_bytes(f"{stored.model}/config.json"))
+    for name in CHECKPOINT:
+        if name != left_out:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(json.dumps({**own, **config}))
+    uri = f"{stored.folder}/runs/team/other/0123/checkpoints/step-000004"
+    commit_folder(stored.store, tmp_path, uri)
+    if left_out == "complete.json":
+        stored.store.delete(f"{uri}/complete.json")
+
+    if reason is None:
+        assert stored.run(resumeFrom={"uri": uri}).endswith("are there")
+        return
+    with pytest.raises(PermanentError) as caught:
+        stored.run(resumeFrom={"uri": uri})
+
+    assert caught.value.reason == reason
+    assert str(caught.value).startswith(f'spec.resumeFrom.uri: "{uri}": {said.replace("MODEL", stored.model)}')
 
 
 def without(*names: str) -> Callable[[Stored], None]:

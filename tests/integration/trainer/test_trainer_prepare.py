@@ -11,7 +11,7 @@ import pytest
 from deepcoder_api.artifacts import DatasetReport
 from deepcoder_api.lifecycle import TerminationMessage
 from deepcoder_api.resolve import ResolvedRun
-from deepcoder_data.dataset import load_problems, read_report
+from deepcoder_data.dataset import VALIDATION, load_problems, read_report
 from deepcoder_data.store import ObjectStore
 from deepcoder_data.termination import PermanentError, RetryableError
 from deepcoder_sandbox.local import LocalSandbox, start_local_sandbox
@@ -48,7 +48,9 @@ class Preparation:
         self._s3, self._model, self._tmp_path = s3, model, tmp_path
         self._calls = 0
 
-    def run(self, uri: str | None = None, format: str = "jsonl", **data: Any) -> ResolvedRun:
+    def run(
+        self, uri: str | None = None, format: str = "jsonl", validation: dict[str, Any] | None = None, **data: Any
+    ) -> ResolvedRun:
         """A run over the file; `data` are of spec.data."""
         sources = [{"name": "made", "format": format, "uri": uri or f"{self.folder}/problems.jsonl"}]
         return resolved_run(
@@ -57,6 +59,7 @@ class Preparation:
             stages=[{"name": "only", "maxResponseTokens": 16, "steps": 1}],
             trainer={"gpusPerReplica": 0, "precision": "fp32", "tokensPerMicrobatch": 8192},
             storage={"uri": self.folder, "endpoint": self._s3.endpoint},
+            validation=validation,
         )
 
     def put(self, content: bytes) -> None:
@@ -185,6 +188,27 @@ def test_a_dataset_is_checked_and_reported(
     page = preparation.store.get_bytes(f"{message.uri}/report.html").decode()
     assert "leaked: 0.58 near to bench held-out" in page
     assert ["made", "5", "1", "1", "4"] in [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_what_validates_is_beside_the_dataset_and_not_in_it(preparation: Preparation, sandbox: LocalSandbox) -> None:
+    """Its problems are written as they are; what is equal to one is dropped and told; the dataset is another one."""
+    held_out = problem("held-out", prompt="Print the sum of all given numbers.")
+    preparation.put(json_lines([problem("a"), held_out.model_copy(update={"id": "copy"})]))
+    uri = preparation.put_beside("held-out.jsonl", json_lines([held_out]))
+    source = {"name": "held-out", "format": "jsonl", "uri": uri, "similarity": 1.0}
+
+    message, report = preparation.prepare(sandbox.url, validation={"everySteps": 1, "sources": [source]})
+    again, _ = preparation.prepare(sandbox.url, validation={"everySteps": 7, "sources": [source]})
+    without, _ = preparation.prepare(sandbox.url)
+
+    assert message.uri is not None
+    assert list(load_problems(preparation.store, message.uri)) == ["a"]
+    assert list(load_problems(preparation.store, message.uri, VALIDATION)) == ["held-out"]
+    assert report.dropped == {"contaminated": 1}
+    ((name, problems),) = [(one.name, one.problems) for one in report.decontamination]
+    assert (name, problems) == ("validation held-out", 1)
+    assert again.uri == message.uri
+    assert without.uri != message.uri
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,7 @@ class Ranks:
                     for part in ("model", "state"):
                         (Path(directory) / part).mkdir()
                         (Path(directory) / part / "x.safetensors").write_text(f"{part} of step {step}")
+                    (Path(directory) / "model/config.json").write_text('{"eos_token_id": 2}')
                 case Load():
                     pass
             self.done.append(command)
@@ -174,14 +175,20 @@ class World:
     ) -> AsyncIterator[Attempt]:  # fmt: skip
         work = self.folder / f"attempt-{number}"
         (work / "batches").mkdir(parents=True)
-        channel, metrics, registry = RankChannel(), RunMetrics(), RolloutRegistry(Policy(number, 0), time.monotonic)
+        channel, metrics, registry = (
+            RankChannel(),
+            RunMetrics(),
+            RolloutRegistry(
+                Policy(number, 0), time.monotonic, begins_with_base_model=self.run.spec.resume_from is None
+            ),
+        )
         journal = Journal(store or self.store, self.paths)
         progress = RunProgress(number, self.run.total_steps)
         answers = Answers(number, interrupt, self.run.algorithm.prompts_per_step)
         validation = self.validation(number, answers, metrics)
         checkpoints = Checkpoints(
             store=store or self.store, paths=self.paths, journal=journal, ranks=channel, attempt=number,
-            folder=work / "checkpoints", keep=self.run.spec.checkpoint,
+            folder=work / "checkpoints", run=self.run,
             scores=validation.scores if validation else {}, committed=progress.committed,
         )  # fmt: skip
         ranks = Ranks(channel, work / "batches", fail_at)
@@ -276,7 +283,10 @@ async def test_a_run_leaves_its_last_checkpoints_its_samples_and_a_head(world: W
     assert world.steps("samples") == [1, 2, 3, 4, 5]
     completion = read_completion(world.store, world.paths.checkpoint(5))
     assert completion is not None
-    assert [file.path for file in completion.files] == ["model/x.safetensors", "state/x.safetensors", "state.json"]
+    beside = ["model/README.md", "model/config.json", "model/generation_config.json"]
+    assert [file.path for file in completion.files] == [
+        *beside, "model/x.safetensors", "state/x.safetensors", "state.json",
+    ]  # fmt: skip
     assert completion.metadata == {"attempt": "1"}
     # Nothing is published before the first step, which the base model samples, nor after the last.
     assert [c.version for c in attempt.ranks.done if isinstance(c, Publish)] == [1, 2, 3, 4]
@@ -723,3 +733,53 @@ async def test_a_validation_that_an_attempt_did_not_come_to_is_made_up_for(
         best = again.loop.progress.view(1).best_checkpoint
     assert best is not None
     assert (best.step, best.score) == (4, 1.0)
+
+
+@pytest.mark.parametrize("fail_at", [None, 1, 2, 3])
+async def test_a_run_begins_with_another_runs_checkpoint(
+    s3: S3Server, bucket: str, tmp_path: Path, world: World, fail_at: int | None
+) -> None:
+    """Its weights and optimizer, published before anything is sampled; steps, draws and stages are its own."""
+    async with world.attempt(1) as source:
+        await source.loop.execute()
+    before = {entry.uri: entry.etag for entry in world.store.list(world.paths.root)}
+    run = resolved_run(
+        uid="fedcba9876543210", storage={"uri": f"s3://{bucket}/prefix", "endpoint": s3.endpoint},
+        resumeFrom={"uri": world.paths.checkpoint(4)},
+        stages=[{"name": "more", "maxResponseTokens": 12, "steps": 3, "resetOptimizer": True}],
+    )  # fmt: skip
+    fork = World(world.store, run, tmp_path / "fork")
+    if fail_at is not None:
+        async with fork.attempt(1, fail_at=fail_at) as first:
+            with pytest.raises(RanksFailed):
+                await first.loop.execute()
+            with contextlib.suppress(RanksFailed):
+                await first.loop.checkpoints.behind.settle()
+    async with fork.attempt(2) as last:
+        await last.loop.execute()
+    first_done = last if fail_at is None else first
+    load, publish, train = first_done.ranks.done[:3] if fail_at != 1 else (*first_done.ranks.done[:2], None)
+    assert isinstance(load, Load)
+    assert load.checkpoint_dir is not None
+    assert (Path(load.checkpoint_dir) / "state/x.safetensors").read_text() == "state of step 4"
+    assert isinstance(publish, Publish)
+    assert publish.version == 0
+    assert train is None or (isinstance(train, Train) and train.reset_optimizer and train.step == 1)
+    draws = trained_draws(fork, 3)
+    assert [draw for step in draws.values() for draw in step] == list(range(12))
+    assert fork.head_step() == 3
+    assert {entry.uri: entry.etag for entry in world.store.list(world.paths.root)} == before
+
+
+async def test_a_checkpoint_that_is_not_whole_is_not_begun_with(
+    s3: S3Server, bucket: str, tmp_path: Path, world: World
+) -> None:
+    """It may have been pruned since the preflight: no other attempt will find it."""
+    run = resolved_run(
+        storage={"uri": f"s3://{bucket}/prefix", "endpoint": s3.endpoint},
+        resumeFrom={"uri": world.paths.checkpoint(4)},
+    )  # fmt: skip
+    async with World(world.store, run, tmp_path / "fork").attempt(1) as attempt:
+        with pytest.raises(StorageRefused, match=r"step-000004 is not complete: it has no complete.json"):
+            await attempt.loop.execute()
+    assert attempt.ranks.done == []

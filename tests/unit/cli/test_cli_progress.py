@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from rich.console import Console
 
@@ -41,6 +43,7 @@ def drawn(view: RunView | EvaluationView) -> list[str]:
             TRAINING,
             "quickstart: Training, step 12/40 (long), reward 0.625, truncated 1.2%, 1,234 tokens/s, 1:02:05 left",
         ),
+        (RunView("tiny", "Training", validation=(10, 0.4)), "tiny: Training, validation 0.400 (step 10)"),
         (RunView("tiny", "Training", advances=("early", "earlier")), "tiny: Training, earlier"),
         (RunView("tiny", "Training", seconds_left=-3.0), "tiny: Training, 0:00:00 left"),
         (EvaluationView("before", 0, 0, 0), "before: starting"),
@@ -69,6 +72,14 @@ def test_table_shows_every_value() -> None:
         "attempt 2",
         "checkpoint s3://bucket/step-000010",
     ]
+
+
+def test_table_shows_what_only_some_runs_have() -> None:
+    """Validation, the best checkpoint and stages that ended early stand below the values that every run has."""
+    view = replace(TRAINING, validation=(10, 0.4), best_checkpoint=("s3://b/step-000005", 0.5), advances=("early",))
+    assert drawn(view)[-3:] == [
+        "validation 0.400 after step 10", "best checkpoint s3://b/step-000005 (0.500)", "ended early early",
+    ]  # fmt: skip
 
 
 def test_table_of_a_run_that_has_not_begun() -> None:

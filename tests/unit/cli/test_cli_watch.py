@@ -24,6 +24,8 @@ STATUS: dict[str, Any] = {
     "attempt": 1,
     "lastCheckpoint": {"uri": "s3://bucket/step-000010", "step": 10},
     "advances": [{"stage": "short", "step": 9, "reason": "reward 0.9 over the last 10 steps, above 0.8"}],
+    "validation": {"step": 10, "score": 0.4},
+    "bestCheckpoint": {"uri": "s3://bucket/step-000005", "step": 5, "score": 0.5},
     "message": "sampling",
 }
 
@@ -44,6 +46,8 @@ def test_every_value_is_taken_over() -> None:
         attempt=1,
         checkpoint="s3://bucket/step-000010",
         advances=("stage short ended with step 9: reward 0.9 over the last 10 steps, above 0.8",),
+        validation=(10, 0.4),
+        best_checkpoint=("s3://bucket/step-000005", 0.5),
         message="sampling",
     )
 

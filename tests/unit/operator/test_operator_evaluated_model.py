@@ -67,6 +67,14 @@ def test_a_step_without_a_checkpoint_never_comes(step: int) -> None:
     )
 
 
+@pytest.mark.parametrize(("step", "comes"), [(2, True), (3, True), (4, False), (5, False)])
+def test_a_step_that_a_run_no_longer_has_never_comes(step: int, comes: bool) -> None:
+    """A stage ended early: the third step is now the last."""
+    found = find_model(of_run(step=step), training_run({"phase": "Training", "totalSteps": 3}))
+    assert isinstance(found, Unavailable)
+    assert (found.failure is None) is comes
+
+
 @pytest.mark.parametrize("step", [2, 4, 5])
 def test_steps_with_a_checkpoint_may_come(step: int) -> None:
     """Every second one, and the last."""

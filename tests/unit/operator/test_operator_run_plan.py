@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from deepcoder_api.lifecycle import ScoredCheckpoint
 from deepcoder_api.resolve import SpecificationError
 from deepcoder_api.specification import kubernetes_form
 from deepcoder_operator.frozen import FrozenConfigError, Images
@@ -159,6 +160,17 @@ def test_a_run_with_a_stage_that_ended_early_succeeds_with_the_steps_it_had(told
     assert status.model is not None
     assert status.model.uri == f"{ROOT}/checkpoints/step-000004/model"
     assert (status.step, status.total_steps, status.stage) == (4, 4, "long")
+
+
+def test_a_run_succeeds_with_its_best_checkpoint() -> None:
+    """The last validation may have come after the last look at its progress."""
+    world = run_world("training")
+    world.change_job("trainer", complete=True, ended_at=after(60))
+    best = ScoredCheckpoint(uri=f"{ROOT}/checkpoints/step-000004", step=4, score=0.75)
+    world.see(pod("trainer", 1, **ends("trainer", 0, says("done", step=5, best_checkpoint=best))))
+    found = world.look().status.best_checkpoint
+    assert found is not None
+    assert (found.uri, found.step, found.score) == (best.uri, 4, 0.75)
 
 
 def test_a_run_succeeds_with_its_model_and_frees_what_served_it() -> None:

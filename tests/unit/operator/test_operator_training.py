@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from deepcoder_api.lifecycle import StageAdvance
+from deepcoder_api.lifecycle import ScoredCheckpoint, ScoredStep, StageAdvance
 from tests.operator_builders import (
     ROOT,
     RUN_OWNER,
@@ -45,6 +45,24 @@ def test_progress_is_shown(state: str) -> None:
     checkpoint = status.last_checkpoint
     assert (checkpoint.uri, checkpoint.step) == (f"{ROOT}/checkpoints/step-000002", 2)
     assert checkpoint.time == "2026-03-01T11:59:00Z"
+
+
+def test_the_newest_validation_and_the_best_checkpoint_are_shown() -> None:
+    """And stay while no pod answers."""
+    world = run_world("training")
+    best = ScoredCheckpoint(uri=f"{ROOT}/checkpoints/step-000002", step=2, score=0.75)
+    told = progress(validation=ScoredStep(step=4, score=0.5), best_checkpoint=best)
+    world.run_facts = replace(world.run_facts, progress=told)
+    status = world.look().status
+    assert (status.validation.step, status.validation.score) == (4, 0.5)
+    assert (status.best_checkpoint.uri, status.best_checkpoint.step, status.best_checkpoint.score) == (
+        best.uri,
+        2,
+        0.75,
+    )
+    world.resource = world.resource.model_copy(update={"status": status})
+    world.run_facts = replace(world.run_facts, progress=None)
+    assert world.look().status.best_checkpoint == status.best_checkpoint
 
 
 def test_a_stage_that_ended_early_is_shown_and_stays() -> None:

@@ -132,3 +132,12 @@ async def test_waiting_ends_at_the_deadline() -> None:
     beat(registry, "a", ready=False)
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(waiting, 5)
+
+
+def test_a_run_that_begins_with_a_checkpoint_has_no_server_that_is_current_of_itself() -> None:
+    """The base model is not what its version 0 is: a server must have taken that over first."""
+    one = RolloutRegistry(Policy(1, 0), lambda: 0.0, begins_with_base_model=False)
+    server = beat(one, "a", Policy(0, 0))
+    assert one.current == []
+    one.took_over(server, Policy(1, 0))
+    assert one.current == [server]

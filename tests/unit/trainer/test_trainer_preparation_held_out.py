@@ -25,7 +25,7 @@ def content(folder: Path, rows: bytes, name: str = "held-out") -> SourceContent[
 
 
 def held_out(*contents: SourceContent[ValidationSource]) -> HeldOut:
-    return read_held_out(contents, len, max_prompt_tokens=30)
+    return read_held_out(contents, len, max_prompt_tokens=40)
 
 
 def test_the_problems_of_all_sources_are_written_beside_the_dataset(tmp_path: Path) -> None:
@@ -36,6 +36,13 @@ def test_the_problems_of_all_sources_are_written_beside_the_dataset(tmp_path: Pa
     written = [(one.id, one.source) for one in read_dataset(tmp_path / VALIDATION, "here")]
     assert written == [("a", "held-out"), ("b", "held-out"), ("c", "more")]
     assert [benchmark.name for benchmark in read.benchmarks] == ["validation held-out", "validation more"]
+
+
+def test_a_prompt_that_is_too_long_is_not_asked_and_not_trained_on(tmp_path: Path) -> None:
+    """The others are; the source still keeps its statement apart."""
+    read = held_out(content(tmp_path, json_lines([problem("a"), problem("long", prompt="x" * 41)])))
+    assert [one.id for one in read.problems] == ["a"]
+    assert len(read.benchmarks[0].statements) == 2
 
 
 def test_what_is_near_to_one_of_them_is_not_trained_on(tmp_path: Path) -> None:
@@ -51,13 +58,13 @@ def test_what_is_near_to_one_of_them_is_not_trained_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        (b"", "it has no problem"),
+        (b"", "it has no problem with a prompt of at most 40 tokens"),
         (json_lines([problem("a")]) + b"[]\n", "line 2: "),
         (json_lines([problem("a", tests=[])]), "problem 'a' has no tests, so that no answer could be accepted"),
         (json_lines([problem("a"), problem("a", prompt="b")]), "problem 'a' is there twice; ids must be unique"),
         (
-            json_lines([problem("a", prompt="x" * 31)]),
-            "problem 'a' has a prompt of 31 tokens, above data.maxPromptTokens (30)",
+            json_lines([problem("a", prompt="x" * 41)]),
+            "it has no problem with a prompt of at most 40 tokens",
         ),
     ],
 )

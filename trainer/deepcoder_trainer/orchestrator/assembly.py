@@ -68,7 +68,10 @@ def assemble(
     batches.mkdir(parents=True)
     paths = RunPaths(run.spec.storage.uri, run.namespace, run.name, run.uid)
     metrics, progress = RunMetrics(), RunProgress(attempt, run.total_steps)
-    ranks, registry = RankChannel(), RolloutRegistry(Policy(attempt, 0), time.monotonic)
+    ranks, registry = (
+        RankChannel(),
+        RolloutRegistry(Policy(attempt, 0), time.monotonic, begins_with_base_model=run.spec.resume_from is None),
+    )
     journal = Journal(store, paths)
     weights = WeightPublisher(
         attempt=attempt, folder=weights_folder(given), ranks=ranks, registry=registry, client=client,
@@ -92,7 +95,7 @@ def assemble(
         )
     checkpoints = Checkpoints(
         store=store, paths=paths, journal=journal, ranks=ranks, attempt=attempt,
-        folder=given.work_dir / "checkpoints", keep=run.spec.checkpoint,
+        folder=given.work_dir / "checkpoints", run=run,
         scores=validation.scores if validation else {}, committed=committed,
     )  # fmt: skip
     loop = StepLoop(

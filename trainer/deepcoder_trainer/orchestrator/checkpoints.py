@@ -15,12 +15,13 @@ import structlog
 
 from deepcoder_api.artifacts import COMPLETE, Head, RunPaths
 from deepcoder_api.lifecycle import ScoredCheckpoint
-from deepcoder_api.training_run import CheckpointSpec
+from deepcoder_api.resolve import ResolvedRun
 from deepcoder_data.folders import commit_folder, delete_completed, download_folder, remove_incomplete
 from deepcoder_data.head import FencedError, advance_head, claim_head, read_head
 from deepcoder_data.store import ObjectStore
 from deepcoder_trainer.orchestrator.behind import OneBehind
 from deepcoder_trainer.orchestrator.journal import Journal
+from deepcoder_trainer.orchestrator.model_card import complete_model
 from deepcoder_trainer.orchestrator.rank_channel import RankChannel
 from deepcoder_trainer.orchestrator.resume import RunState
 from deepcoder_trainer.orchestrator.storage import stored
@@ -49,7 +50,7 @@ class Checkpoints:
 
     def __init__(
         self, *, store: ObjectStore, paths: RunPaths, journal: Journal, ranks: RankChannel, attempt: int,
-        folder: Path, keep: CheckpointSpec, scores: Mapping[int, float], committed: Callable[[Committed], None],
+        folder: Path, run: ResolvedRun, scores: Mapping[int, float], committed: Callable[[Committed], None],
     ) -> None:  # fmt: skip
         self._store = store
         self._paths = paths
@@ -57,7 +58,8 @@ class Checkpoints:
         self._ranks = ranks
         self._attempt = attempt
         self._folder = folder
-        self._keep = keep
+        self._run = run
+        self._keep = run.spec.checkpoint
         self._scores = scores
         self._steps: tuple[int, ...] = ()
         self._committed = committed
@@ -85,6 +87,16 @@ class Checkpoints:
         await stored(lambda: download_folder(self._store, uri, folder), f"download {uri}", UPLOAD_SECONDS)
         return folder
 
+    async def fetch_other(self, uri: str) -> Path:
+        """Download the ranks' part of another run's checkpoint, check every file, and return the folder."""
+        folder = self._folder / "other"
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await stored(
+            lambda: download_folder(self._store, uri, folder / "state", under="state/"), f"download {uri}",
+            UPLOAD_SECONDS,
+        )  # fmt: skip
+        return folder
+
     async def begin(self, state: RunState) -> None:
         """Start a checkpoint of `state`; waits only for the one before. The ranks save between their commands."""
         await self.behind.begin(self._write(state))
@@ -95,6 +107,7 @@ class Checkpoints:
         await asyncio.to_thread(shutil.rmtree, local, ignore_errors=True)
         local.mkdir(parents=True)
         await self._ranks.issue(Save(step=state.step, directory=str(local)), SAVE_SECONDS)
+        await asyncio.to_thread(complete_model, local / "model", self._run, state, self._scores.get(state.step))
         (local / STATE).write_text(state.model_dump_json(indent=1))
         uri = self._paths.checkpoint(state.step)
         written = await stored(lambda: self._upload(local, uri), f"upload {uri}", UPLOAD_SECONDS)

@@ -45,8 +45,10 @@ class RolloutRegistry:
 
     def __init__(
         self, wanted: Policy, clock: Callable[[], float], expire_seconds: float = EXPIRE_SECONDS,
-        samples_per_server: int = SAMPLES_PER_SERVER,
+        samples_per_server: int = SAMPLES_PER_SERVER, begins_with_base_model: bool = True,
     ) -> None:  # fmt: skip
+        """`begins_with_base_model`: whether version 0 is what servers hold before their first order."""
+        self._first = Policy(1, 0) if begins_with_base_model else None
         self.wanted = wanted
         self._clock = clock
         self._expire_seconds = expire_seconds
@@ -66,7 +68,7 @@ class RolloutRegistry:
 
     def is_current(self, server: Server) -> bool:
         """Whether it holds the wanted weights. What the first attempt starts from is the base model itself."""
-        return server.held == self.wanted or (server.held == BASE_MODEL and self.wanted == Policy(1, 0))
+        return server.held == self.wanted or (server.held == BASE_MODEL and self.wanted == self._first)
 
     def want(self, policy: Policy) -> None:
         """From now on only servers that hold `policy` are given prompts."""

@@ -261,10 +261,14 @@ class StepLoop:
             return plan
         if plan.checkpoint is not None:
             folder = await self.checkpoints.fetch(plan.checkpoint)
+        elif self.run.spec.resume_from is not None:
+            log.info("beginning with another run's checkpoint", uri=self.run.spec.resume_from.uri)
+            folder = await self.checkpoints.fetch_other(self.run.spec.resume_from.uri)
         load = Load(model_dir=str(self.model_dir), checkpoint_dir=str(folder) if folder else None)
         await self.ranks.issue(load, LOAD_SECONDS)
-        if (self.attempt, self.state.step) != (1, 0) and not plan.replay:
-            # Servers may hold weights of an attempt that is over; what the first attempt starts from, all of them hold.
+        begins_with_base_model = (self.attempt, self.state.step) == (1, 0) and folder is None
+        if not begins_with_base_model and not plan.replay:
+            # Servers may hold weights of an attempt that is over; the base model, all of them hold.
             await self.weights.publish(self.state.policy_version)
         return plan
 

@@ -1,10 +1,16 @@
-"""Validation problems: read whole or not at all, compared with what is trained on, and written beside it."""
+"""Validation problems: compared with what is trained on, and written beside it.
+
+A score over what happened to be readable would be another number, so a row that cannot be read or graded ends the
+preparation. A prompt that is too long to be asked is left out by rule, and told.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import structlog
 
 from deepcoder_api.problems import Problem
 from deepcoder_api.training_run import ValidationSource
@@ -15,6 +21,8 @@ from deepcoder_data.termination import PermanentError
 from deepcoder_trainer.preparation.contents import SourceContent, field_of, read_content
 from deepcoder_trainer.preparation.decontamination import Benchmark
 from deepcoder_trainer.preparation.near_duplicates import StatementIndex, statement_of
+
+log = structlog.get_logger("prepare")
 
 
 @dataclass(frozen=True)
@@ -36,24 +44,24 @@ def read_held_out(
 ) -> HeldOut:
     """All validation sources. `prompt_tokens` counts a rendered prompt.
 
-    Raises PermanentError that names the source for a row that cannot be read or asked, an id that is there twice, and a
-    source without problems: a score over a part of them would be another number.
+    Raises PermanentError that names the source for a row that cannot be read or graded, an id that is there twice, and a
+    source without a problem that can be asked.
     """
     problems, benchmarks, ids = list[Problem](), list[Benchmark](), set[str]()
     for given in contents:
-        statements = StatementIndex(given.source.similarity)
+        statements, asked = StatementIndex(given.source.similarity), len(problems)
         for problem in _problems(given):
-            tokens = prompt_tokens(problem.prompt)
-            if tokens > max_prompt_tokens:
-                said = f"problem {problem.id!r} has a prompt of {tokens} tokens, above data.maxPromptTokens"
-                raise _invalid(given, f"{said} ({max_prompt_tokens})")
             if problem.id in ids:
                 raise _invalid(given, f"problem {problem.id!r} is there twice; ids must be unique")
             ids.add(problem.id)
-            problems.append(problem)
             statements.add(problem.id, statement_of(problem.prompt))
-        if not len(statements):
-            raise _invalid(given, "it has no problem")
+            tokens = prompt_tokens(problem.prompt)
+            if tokens <= max_prompt_tokens:
+                problems.append(problem)
+            else:
+                log.warning("not asked: its prompt is too long", source=given.source.name, id=problem.id, tokens=tokens)
+        if len(problems) == asked:
+            raise _invalid(given, f"it has no problem with a prompt of at most {max_prompt_tokens} tokens")
         benchmarks.append(Benchmark(given.source, statements, unreadable=0, field="validation"))
     return HeldOut(tuple(problems), tuple(benchmarks))
 

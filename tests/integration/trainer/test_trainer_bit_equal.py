@@ -1,0 +1,187 @@
+"""A run that is killed and taken up ends in the same weights as one that is not, bit by bit, on the real engine.
+
+Only the sampler is a stand-in: a draw has the same answers whenever it is asked, so that both runs have one journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import httpx
+import pytest
+import torch
+import uvicorn
+from safetensors.torch import load_file
+
+from deepcoder_api.artifacts import RunPaths
+from deepcoder_api.resolve import ResolvedRun
+from deepcoder_api.resolved_stage import ResolvedStage
+from deepcoder_data.folders import download_folder
+from deepcoder_data.store import ObjectStore
+from deepcoder_trainer.orchestrator.application import Routes
+from deepcoder_trainer.orchestrator.checkpoints import Checkpoints
+from deepcoder_trainer.orchestrator.cursor import Draw, sample_seed
+from deepcoder_trainer.orchestrator.failures import RanksFailed
+from deepcoder_trainer.orchestrator.journal import Journal
+from deepcoder_trainer.orchestrator.metrics import RunMetrics
+from deepcoder_trainer.orchestrator.progress import RunProgress
+from deepcoder_trainer.orchestrator.rank_channel import RankChannel
+from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
+from deepcoder_trainer.orchestrator.sampling import Sampler
+from deepcoder_trainer.orchestrator.step_loop import StepLoop, batch_file
+from deepcoder_trainer.orchestrator.weights import WeightPublisher
+from deepcoder_trainer.rank_protocol import RankFailure
+from deepcoder_trainer.samples import Sample
+from tests.resolved_runs import resolved_run
+from tests.s3_server import S3Server
+from tests.tiny_models import write_tiny_model
+from tests.unit.trainer.sample_builders import random_samples
+
+PROBLEMS = [f"problem-{number}" for number in range(12)]
+STEPS, KILLED_IN = 5, 4
+SECONDS = 600
+pytestmark = pytest.mark.timeout(2 * SECONDS)
+
+
+class Drawn:
+    """A sampler whose answers follow from the draw alone; `kill` is called before the first group of KILLED_IN."""
+
+    def __init__(self, prompts_per_step: int) -> None:
+        self.kill = asyncio.Event()
+        self._last = prompts_per_step * (KILLED_IN - 1)
+        self._asked = 0
+
+    async def group(self, draw: Draw, stage: ResolvedStage) -> list[Sample]:
+        self._asked += 1
+        if self._asked > self._last:
+            self.kill.set()
+        made = random_samples(sample_seed(0, draw.problem_id, draw.epoch, 0) % 2**32, groups=1, truncated=0.2)
+        return [replace(one, problem_id=draw.problem_id, epoch=draw.epoch) for one in made]
+
+
+@dataclass
+class World:
+    """One run in the bucket, its model, and the ranks of its attempts."""
+
+    store: ObjectStore
+    run: ResolvedRun
+    folder: Path
+    model: Path
+    ranks: int
+
+    @property
+    def paths(self) -> RunPaths:
+        return RunPaths(self.run.spec.storage.uri, self.run.namespace, self.run.name, self.run.uid)
+
+    async def attempt(self, number: int, *, killed: bool) -> None:
+        """One attempt to its end, or until its ranks are killed in step KILLED_IN."""
+        work = self.folder / f"{self.run.uid[:4]}-{number}"
+        (work / "batches").mkdir(parents=True)
+        sampler = Drawn(self.run.algorithm.prompts_per_step)
+        async with self._loop(number, work, sampler) as (loop, port), self._ranks(number, work, port) as ranks:
+            if not killed:
+                await asyncio.wait_for(loop.execute(), SECONDS)
+                return
+            executing = asyncio.create_task(loop.execute())
+            await asyncio.wait_for(sampler.kill.wait(), SECONDS)
+            await loop.checkpoints.behind.settle()
+            os.killpg(ranks.pid, signal.SIGKILL)
+            loop.ranks.failed(RankFailure(rank=0, cause="killed"))
+            with pytest.raises(RanksFailed):
+                await executing
+
+    def state(self, into: Path) -> dict[str, torch.Tensor]:
+        """All tensors of the last checkpoint: the model's, the fp32 weights and the moments."""
+        download_folder(self.store, self.paths.checkpoint(STEPS), into)
+        files = [*into.glob("model/*.safetensors"), *into.glob("state/optimizer*.safetensors")]
+        return {f"{file.parent.name}/{name}": one for file in files for name, one in load_file(file).items()}
+
+    @contextlib.asynccontextmanager
+    async def _loop(self, number: int, work: Path, sampler: Drawn) -> AsyncIterator[tuple[StepLoop, int]]:
+        channel, metrics, journal = RankChannel(), RunMetrics(), Journal(self.store, self.paths)
+        registry, progress = RolloutRegistry(Policy(number, 0), time.monotonic), RunProgress(number, STEPS)
+        async with httpx.AsyncClient() as client:
+            weights = WeightPublisher(
+                attempt=number, folder=work / "weights", ranks=channel, registry=registry, client=client,
+                received=metrics.weights_received, refused=metrics.weight_failures.inc,
+            )  # fmt: skip
+            checkpoints = Checkpoints(
+                store=self.store, paths=self.paths, journal=journal, ranks=channel, attempt=number,
+                folder=work / "checkpoints", run=self.run, scores={}, committed=progress.committed,
+            )  # fmt: skip
+            loop = StepLoop(
+                run=self.run, attempt=number, dataset="s3://elsewhere/datasets/abc", model_dir=self.model,
+                batches=work / "batches", problem_ids=PROBLEMS, sampler=cast(Sampler, sampler), ranks=channel,
+                weights=weights, journal=journal, checkpoints=checkpoints, progress=progress, metrics=metrics,
+                stop=asyncio.Event(),
+            )  # fmt: skip
+            routes = Routes(
+                number, channel, registry, weights, progress, metrics, lambda step: batch_file(work / "batches", step)
+            )
+            listener = socket.create_server(("127.0.0.1", 0))
+            server = uvicorn.Server(uvicorn.Config(routes.application(), log_level="warning", lifespan="off"))
+            serving = asyncio.create_task(server.serve([listener]))
+            yield loop, listener.getsockname()[1]
+            server.should_exit = server.force_exit = True
+            await serving
+
+    @contextlib.asynccontextmanager
+    async def _ranks(self, number: int, work: Path, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+        (work / "run.json").write_text(self.run.model_dump_json())
+        command = [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(self.ranks)),
+            *("--max-restarts", "0", "-m", "deepcoder_trainer.ranks"),
+            *("--orchestrator", f"http://127.0.0.1:{port}", "--attempt", str(number)),
+        ]
+        environment = {
+            **os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "DEEPCODER_CONFIG": str(work / "run.json"),
+            "OMP_NUM_THREADS": "1",
+        }  # fmt: skip
+        process = await asyncio.create_subprocess_exec(*command, env=environment, start_new_session=True)
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+@pytest.mark.parametrize(("ranks", "zero_stage", "precision"), [(1, 0, "fp32"), (2, 2, "bf16")])
+async def test_a_run_that_was_killed_ends_in_the_same_bits(
+    s3: S3Server, bucket: str, tmp_path: Path, ranks: int, zero_stage: int, precision: str
+) -> None:
+    """Killed in step 4 of 5 after a checkpoint of step 2: step 3 is replayed, step 4 is sampled or replayed.
+
+    Model, fp32 weights and both moments are compared; two optimizer steps a step, so proximal log-probabilities count.
+    """
+    model = write_tiny_model(tmp_path / "model")
+
+    def world(uid: str) -> World:
+        run = resolved_run(
+            uid=uid, storage={"uri": f"s3://{bucket}/prefix", "endpoint": s3.endpoint},
+            algorithm={"optimizerStepsPerStep": 2}, stages=[{"name": "only", "maxResponseTokens": 29, "steps": STEPS}],
+            optimizer={"learningRate": 1e-3},
+            trainer={"gpusPerReplica": 0, "precision": precision, "deepspeed": {"zeroStage": zero_stage}},
+        )  # fmt: skip
+        return World(s3.store(), run, tmp_path, model, ranks)
+
+    whole, killed = world("a" * 16), world("b" * 16)
+    await whole.attempt(1, killed=False)
+    await killed.attempt(1, killed=True)
+    await killed.attempt(2, killed=False)
+
+    expected, found = whole.state(tmp_path / "whole"), killed.state(tmp_path / "killed")
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if not torch.equal(found[name], expected[name])] == []
+    base = load_file(model / "model.safetensors")
+    assert any(not torch.equal(expected[f"model/{name}"].float(), base[name]) for name in base)

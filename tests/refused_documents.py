@@ -323,15 +323,15 @@ UNIONS = (
         "two-checkpoints",
         "spec.model",
         {"trainingRun": {"name": "tiny", "checkpoint": {"latest": {}, "step": 3}}},
-        validate="spec.model.trainingRun.checkpoint: exactly one of latest, step must be given, not 2",
-        create='spec.model.trainingRun.checkpoint: Invalid value: "object": exactly one of latest, step must be given',
+        validate="spec.model.trainingRun.checkpoint: exactly one of latest, best, step must be given, not 2",
+        create='spec.model.trainingRun.checkpoint: Invalid value: "object": exactly one of latest, best, step must be',
     ),
     _evaluation(
         "no-checkpoint",
         "spec.model",
         {"trainingRun": {"name": "tiny", "checkpoint": {}}},
-        validate="spec.model.trainingRun.checkpoint: exactly one of latest, step must be given, not 0",
-        create='spec.model.trainingRun.checkpoint: Invalid value: "object": exactly one of latest, step must be given',
+        validate="spec.model.trainingRun.checkpoint: exactly one of latest, best, step must be given, not 0",
+        create='spec.model.trainingRun.checkpoint: Invalid value: "object": exactly one of latest, best, step must be',
     ),
 )
 

@@ -33,12 +33,19 @@ class Latest(Specification):
     """The run's last checkpoint; the evaluation waits for the end of the run."""
 
 
+class Best(Specification):
+    """The run's checkpoint with the best validation score; the evaluation waits for the end of the run."""
+
+
 class CheckpointChoice(Specification):
     """Which checkpoint of a run: exactly one member."""
 
-    model_config = ConfigDict(json_schema_extra={"x-exactly-one": ["latest", "step"]})
+    model_config = ConfigDict(json_schema_extra={"x-exactly-one": ["latest", "best", "step"]})
 
     latest: Latest | None = Field(default=None, description="The last one, once the run has succeeded.")
+    best: Best | None = Field(
+        default=None, description="The one with the best validation score, once the run has succeeded."
+    )
     step: int | None = Field(default=None, ge=1, description="The one of this step, as soon as it is there.")
 
     @model_validator(mode="after")

@@ -35,11 +35,19 @@ def find_model(model: EvaluatedModel, run: TrainingRunResource | None) -> Found 
     if run is None:
         waiting = f'waiting for the TrainingRun "{name}" (spec.model.trainingRun.name), which is not there yet'
         return Unavailable("TrainingRunNotFound", waiting)
-    return _of_step(choice.step, run) if choice.step is not None else _latest(run)
+    return _of_step(choice.step, run) if choice.step is not None else _at_the_end(run, best=choice.best is not None)
 
 
-def _latest(run: TrainingRunResource) -> Found | Unavailable:
+def _at_the_end(run: TrainingRunResource, *, best: bool) -> Found | Unavailable:
     name, status = run.metadata.name, run.status
+    if best and run.spec.validation is None:
+        cause = f'spec.model.trainingRun.checkpoint.best: the TrainingRun "{name}" has no validation to choose one by'
+        return Unavailable("NoSuchCheckpoint", cause, Failure("NoSuchCheckpoint", cause))
+    if status.phase == "Succeeded" and best:
+        if status.best_checkpoint is not None:
+            return Found(f"{status.best_checkpoint.uri}/model")
+        cause = f'spec.model.trainingRun.checkpoint.best: the status of the TrainingRun "{name}" names none'
+        return Unavailable("NoSuchCheckpoint", cause, Failure("NoSuchCheckpoint", cause))
     if status.phase == "Succeeded" and status.model is not None:
         return Found(status.model.uri)
     if status.phase == "Failed":

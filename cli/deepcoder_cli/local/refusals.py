@@ -13,7 +13,7 @@ SECRET_VARIABLES = (*STORAGE_VARIABLES, "AWS_SESSION_TOKEN", *MODEL_VARIABLES)
 
 def refusals(resources: Sequence[Resource], secrets: Mapping[str, str]) -> list[str]:
     """One sentence for each thing in the way. `secrets` are the variables that stand in for Secrets here."""
-    runs = {resource.metadata.name for resource in resources if isinstance(resource, TrainingRunResource)}
+    runs = {resource.metadata.name: resource for resource in resources if isinstance(resource, TrainingRunResource)}
     found: list[str] = []
     for resource in resources:
         title = f"{resource.kind}/{resource.metadata.name}"
@@ -32,14 +32,16 @@ def in_order(resources: Sequence[Resource]) -> list[Resource]:
     return sorted(resources, key=rank)
 
 
-def _model(resource: Resource, runs: set[str]) -> list[str]:
+def _model(resource: Resource, runs: Mapping[str, TrainingRunResource]) -> list[str]:
     uri = resource.spec.model.uri
     if uri is not None and uri.startswith("pvc://"):
         return [f'spec.model.uri: "{uri}": a claim is a cluster\'s; use s3://, hf:// or file:// here']
     if isinstance(resource, EvaluationResource) and resource.spec.model.training_run is not None:
-        name = resource.spec.model.training_run.name
+        name, choice = resource.spec.model.training_run.name, resource.spec.model.training_run.checkpoint
         if name not in runs:
             return [f'spec.model.trainingRun.name: "{name}" is not among the given files; give its file too']
+        if choice.best is not None and runs[name].spec.validation is None:
+            return [f'spec.model.trainingRun.checkpoint.best: the run "{name}" has no validation to choose one by']
     return []
 
 

@@ -92,6 +92,8 @@ class Session:
 
     def _model_of(self, source: TrainingRunModel) -> str:
         trained = self.trained[source.name]
+        if source.checkpoint.best is not None:
+            return f"{trained.result.best_checkpoint}/model"
         if source.checkpoint.step is None:
             return trained.result.model_uri
         run = trained.run

@@ -25,10 +25,11 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class LocalRunResult:
-    """What a local run made: the model in S3, and the attempt that finished it."""
+    """What a local run made: the model in S3, the attempt that finished it, the best checkpoint if it validates."""
 
     model_uri: str
     attempt: int
+    best_checkpoint: str | None = None
 
 
 class LocalTrainingRun:
@@ -80,7 +81,7 @@ class LocalTrainingRun:
             for attempt in attempts(self._state):
                 self._say(f"training, attempt {attempt} (logs: {self._logs})")
                 try:
-                    return LocalRunResult(self._attempt(attempt, dataset, rollouts), attempt)
+                    return self._attempt(attempt, dataset, rollouts)
                 except ProcessFailedError as error:
                     restarts += 1
                     if not error.retryable or restarts > self._run.spec.failure_policy.max_restarts:
@@ -88,7 +89,7 @@ class LocalTrainingRun:
                     self._say(f"attempt {attempt} failed and starts again: {error}")
         raise AssertionError("unreachable: attempts do not end")
 
-    def _attempt(self, attempt: int, dataset: str, rollouts: LocalRollouts) -> str:
+    def _attempt(self, attempt: int, dataset: str, rollouts: LocalRollouts) -> LocalRunResult:
         description = trainer_process(
             self._run,
             self._at,
@@ -109,7 +110,8 @@ class LocalTrainingRun:
             trainer.end(grace_seconds=description.grace_seconds)
         if message is None or message.uri is None:
             raise RuntimeError("the trainer ended well but named no model; this is a defect")
-        return message.uri
+        best = message.best_checkpoint
+        return LocalRunResult(message.uri, attempt, best.uri if best else None)
 
     def _poll(self) -> None:
         try:

@@ -735,6 +735,30 @@ async def test_a_validation_that_an_attempt_did_not_come_to_is_made_up_for(
     assert (best.step, best.score) == (4, 1.0)
 
 
+async def test_a_stop_in_the_last_validation_leaves_it_to_the_next_attempt(
+    s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    """The last checkpoint would end the run: it is not written before the score is in, and the journal has its step."""
+    world, stop = validated(s3, bucket, tmp_path), asyncio.Event()
+
+    async def ask_for_the_end(version: int) -> None:
+        if version == 9:
+            stop.set()
+            await asyncio.Event().wait()
+
+    async with world.attempt(1, stop=stop) as first:
+        first.answers.scores, first.answers.interrupt_validation = SCORES, ask_for_the_end
+        with pytest.raises(Stopped, match="after step 9"):
+            await first.loop.execute()
+        await first.loop.leave_checkpoint()
+    assert world.head_step() == 8
+    async with world.attempt(2) as second:
+        second.answers.scores = SCORES
+        await second.loop.execute()
+    assert second.ranks.trained == [(9, 8)]
+    assert {step: result.pass_at_1 for step, result in results(world).items()} == SCORES
+
+
 @pytest.mark.parametrize("fail_at", [None, 1, 2, 3])
 async def test_a_run_begins_with_another_runs_checkpoint(
     s3: S3Server, bucket: str, tmp_path: Path, world: World, fail_at: int | None

@@ -37,6 +37,11 @@ def parsed(*documents: Document) -> list[Resource]:
             ['spec.model.trainingRun.name: "tiny" is not among the given files; give its file too'],
         ),
         (
+            [training_run(), evaluation(model={"trainingRun": {"name": "tiny", "checkpoint": {"best": {}}}})],
+            {},
+            ['spec.model.trainingRun.checkpoint.best: the run "tiny" has no validation to choose one by'],
+        ),
+        (
             [training_run(**WITH_SECRET)],
             {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": ""},
             [

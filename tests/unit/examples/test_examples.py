@@ -90,7 +90,11 @@ def test_deepcoder_14b_is_the_published_recipe() -> None:
     assert (algorithm.prompts_per_step, algorithm.samples_per_prompt, algorithm.optimizer_steps_per_step) == (128, 8, 2)
     assert (algorithm.clip_low, algorithm.clip_high, algorithm.entropy_coefficient) == (0.2, 0.28, 0.0)
     assert (algorithm.overlong_filter, algorithm.loss_aggregation, algorithm.temperature) == (True, "token-mean", 0.6)
-    assert [stage.max_response_tokens for stage in run.stages] == [16384, 32768]
+    assert [(stage.max_response_tokens, stage.reset_optimizer) for stage in run.stages] == [
+        (16384, False), (32768, True),
+    ]  # fmt: skip
+    assert run.validation is not None
+    assert (run.validation.every_steps, run.checkpoint.every_steps) == (10, 10)
     assert (run.data.min_tests, run.data.max_prompt_tokens) == (5, 2048)
     assert run.data.dedupe is not None
     assert run.data.dedupe.similarity == 0.95

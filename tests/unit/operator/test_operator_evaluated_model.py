@@ -31,6 +31,32 @@ def test_latest_is_the_default_and_the_model_of_the_run() -> None:
     assert find_model(model, run) == find_model(of_run(latest={}), run) == Found("s3://bucket/made/model")
 
 
+VALIDATION = {"everySteps": 2, "sources": [{"name": "held-out", "format": "jsonl", "uri": "s3://bucket/held.jsonl"}]}
+
+
+def test_best_is_the_runs_best_checkpoint_at_its_end() -> None:
+    """Until then another may become the best."""
+    best = {"uri": "s3://bucket/made/step-000002", "step": 2, "score": 0.5}
+    given = {"phase": "Training", "bestCheckpoint": best, "model": {"uri": "s3://bucket/made/step-000005/model"}}
+    waiting = find_model(of_run(best={}), training_run(given, validation=VALIDATION))
+    assert isinstance(waiting, Unavailable)
+    assert (waiting.reason, waiting.failure) == ("TrainingRunNotFinished", None)
+    ended = training_run({**given, "phase": "Succeeded"}, validation=VALIDATION)
+    assert find_model(of_run(best={}), ended) == Found("s3://bucket/made/step-000002/model")
+    nameless = find_model(of_run(best={}), training_run({"phase": "Succeeded"}, validation=VALIDATION))
+    assert isinstance(nameless, Unavailable)
+    assert nameless.failure is not None
+
+
+def test_a_run_without_validation_has_no_best_checkpoint() -> None:
+    """It never will: the evaluation fails and says why."""
+    found = find_model(of_run(best={}), training_run({"phase": "Training"}))
+    assert isinstance(found, Unavailable)
+    assert found.failure is not None
+    assert found.failure.reason == "NoSuchCheckpoint"
+    assert 'the TrainingRun "tiny" has no validation to choose one by' in found.failure.cause
+
+
 @pytest.mark.parametrize("phase", ["Pending", "Preparing", "Starting", "Training"])
 def test_latest_waits_for_the_end(phase: str) -> None:
     """A checkpoint on the way is not the last one."""

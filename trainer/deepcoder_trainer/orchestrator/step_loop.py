@@ -135,8 +135,7 @@ class StepLoop:
         validates = self.validation is not None and self.validation.due(self.state.step, last=last)
         if not opens and not validates:
             return
-        with clock.part("wait_for_validation"):
-            await self._unless_stopped(self.validation_behind.settle())
+        await self._settle_validation(clock)
         with clock.part("publish"):
             await self.weights.publish(version)
         if self.validation is not None and validates:
@@ -144,6 +143,10 @@ class StepLoop:
         if opens:
             self.pool.open(version)
         if last:
+            await self._settle_validation(clock)
+
+    async def _settle_validation(self, clock: StepClock) -> None:
+        if self.validation is not None:
             with clock.part("wait_for_validation"):
                 await self._unless_stopped(self.validation_behind.settle())
 
@@ -275,6 +278,9 @@ class StepLoop:
     async def leave_checkpoint(self) -> None:
         """Before a stop that was asked for: a checkpoint of all finished steps, unless there is one."""
         await self.checkpoints.behind.settle()
+        last = self.state.step == self.total_steps
+        if last and self.validation is not None and self.validation.due(self.state.step, last=True):
+            return  # a run whose last checkpoint is there is over, and nobody would measure it any more
         committed = self.progress.checkpoint_step or 0
         if self.state.step > committed:
             await self.checkpoints.begin(self.state)

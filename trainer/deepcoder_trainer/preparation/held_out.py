@@ -44,8 +44,8 @@ def read_held_out(
 ) -> HeldOut:
     """All validation sources. `prompt_tokens` counts a rendered prompt.
 
-    Raises PermanentError that names the source for a row that cannot be read or graded, an id that is there twice, and a
-    source without a problem that can be asked.
+    Raises PermanentError that names the source for a row that cannot be read or graded, an id that is there twice, and
+    a source without a problem that can be asked.
     """
     problems, benchmarks, ids = list[Problem](), list[Benchmark](), set[str]()
     for given in contents:

@@ -10,7 +10,7 @@ from typing import Any
 
 from deployment import BUCKET, ROOT, Cluster
 
-from deepcoder_api.artifacts import EvaluationReport
+from deepcoder_api.evaluation_report import EvaluationReport
 from deepcoder_api.yaml_text import load_documents
 from deepcoder_data.folders import DamagedError, download_folder
 from deepcoder_data.store import ObjectStore
@@ -73,7 +73,7 @@ def checkpoint_facts(cluster: Cluster, run: Document) -> Document:
 def sandbox_kernel(cluster: Cluster, evaluation: Document) -> str:
     """The kernel under the sandbox, as its canary saw it from inside."""
     content = ObjectStore(cluster.s3_endpoint, "us-east-1").get_bytes(evaluation["status"]["report"])
-    return EvaluationReport.model_validate_json(content).isolation
+    return EvaluationReport.model_validate_json(content).grader.isolation
 
 
 def _for_seed(document: Document, seed: int) -> Document:

@@ -466,6 +466,34 @@ ACROSS_FIELDS = (
         "engine.maxModelLength (64000)",
         create='spec.sampling.maxTokens: Invalid value: "object": must be less than engine.maxModelLength',
     ),
+    _evaluation(
+        "length-beyond-the-limit",
+        "spec",
+        {**evaluation()["spec"], "sampling": {"maxTokens": 100}, "contextLengths": [50, 200]},
+        validate="spec.contextLengths: 200 is more than sampling.maxTokens (100): answers end there",
+        create='spec.contextLengths: Invalid value: "object": each must be less than engine.maxModelLength and at most',
+    ),
+    _evaluation(
+        "length-twice",
+        "spec.contextLengths",
+        [50, 50],
+        validate="spec.contextLengths: 50 is given twice; each may stand once",
+        create='spec.contextLengths: Invalid value: "object": each may stand once',
+    ),
+    _evaluation(
+        "release-of-another-benchmark",
+        "spec.benchmarks[0].release",
+        "v5",
+        validate="spec.benchmarks[0].release: is only for kind livecodebench, not jsonl",
+        create='spec.benchmarks[0].release: Invalid value: "object": only for kind livecodebench',
+    ),
+    _evaluation(
+        "codeforces-without-standings",
+        "spec.benchmarks[0]",
+        {"name": "cf", "kind": "codeforces", "uri": "s3://b/p", "ratingsUri": "s3://b/r", "tests": "full"},
+        validate="spec.benchmarks[0].standingsUri: kind codeforces needs it",
+        create='spec.benchmarks[0]: Invalid value: "object": kind codeforces needs standingsUri',
+    ),
 )
 
 REFUSALS: tuple[Refusal, ...] = (

@@ -116,6 +116,21 @@ class EvaluationPaths:
         """The EvaluationReport as JSON."""
         return f"{self.root}/report.json"
 
+    @property
+    def page(self) -> str:
+        """The report as one page of HTML."""
+        return f"{self.root}/report.html"
+
+    @property
+    def answers(self) -> str:
+        """The folder of the answers, an object each, written as they come; what a resumed evaluation goes on from."""
+        return f"{self.root}/answers"
+
+    @property
+    def grades(self) -> str:
+        """The folder of their grades, likewise."""
+        return f"{self.root}/grades"
+
 
 class FileDigest(Strict):
     """One file of a completed folder."""
@@ -299,34 +314,6 @@ class RunReport(Strict):
     )
 
 
-class BenchmarkReport(Strict):
-    """The score on one benchmark. `pass_at_1` is the mean over problems of the share of accepted answers."""
-
-    name: str
-    kind: str
-    uri: str
-    problems: int
-    samples: int
-    pass_at_1: float
-    truncated_fraction: float
-    verdicts: dict[str, int]
-
-
-class EvaluationReport(Strict):
-    """report.json of an Evaluation: the scores and everything needed to repeat them."""
-
-    model: str
-    model_digest: str | None
-    engine: str
-    engine_version: str
-    sampling: dict[str, float | int]
-    grader_profile: str
-    isolation: str
-    benchmarks: tuple[BenchmarkReport, ...]
-    seconds: float
-    software: dict[str, str]
-
-
 SAMPLE_COLUMNS = (
     "problem",
     "prompt",
@@ -348,18 +335,25 @@ dataset that drew the problem. The journal adds `group` (index of the prompt in 
 EVALUATION_SAMPLE_COLUMNS = (
     "benchmark",
     "problem",
+    "repeat",
     "sample",
     "seed",
     "prompt",
     "answer",
+    "answer_ids",
     "finish_reason",
     "prompt_tokens",
     "answer_tokens",
     "seconds",
+    "context_length",
+    "exact",
     "verdict",
     "test_verdicts",
     "detail",
+    "shorter",
 )
-"""Columns of an Evaluation's samples parquet, one row an answer: benchmark and problem, index among the problem's
-answers and its seed, prompt and answer as text, finish reason, their lengths in tokens, seconds from asking to the
-last token, verdict, verdict of each test run, and one line for people."""
+"""Columns of an Evaluation's samples parquet, one row an answer: benchmark and problem, the repeat and the index among
+the problem's answers in it, its seed, prompt and answer as text, the answer's token ids (null where the engine does not
+tell them), finish reason, their lengths in tokens, seconds from asking to the last token, the response limit in tokens,
+whether cuts at shorter limits are exact, verdict, verdict of each test run, one line for people, and the same for each
+shorter limit that was scored: {context_length, finish_reason, verdict, test_verdicts, detail}."""

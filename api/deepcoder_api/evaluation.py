@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from deepcoder_api.evaluation_benchmarks import Benchmark
 from deepcoder_api.specification import (
     Name,
-    ObjectUri,
-    PartName,
     PodSpec,
     SandboxSpec,
     SecretName,
@@ -19,6 +18,11 @@ from deepcoder_api.specification import (
 )
 from deepcoder_api.status import Condition
 from deepcoder_api.training_run import FailureStatus
+
+CARD_MAX_TOKENS = 64000
+"""The response limit that the DeepCoder card evaluates with."""
+DEFAULT_IN_FLIGHT_PER_REPLICA = 64
+ContextLength = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 def _require_one(part: Specification, field: str, besides: frozenset[str] | set[str] = frozenset()) -> None:
@@ -108,17 +112,17 @@ class EvaluationSampling(Specification):
 
     temperature: float = Field(default=0.6, ge=0, le=2, description="Sampling temperature; 0 is greedy.")
     top_p: float = Field(default=0.95, gt=0, le=1, description="Nucleus sampling.")
-    max_tokens: int = Field(default=64000, ge=1, le=1_000_000, description="Response limit in tokens.")
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Response limit in tokens; the longest of contextLengths when absent, or 64000.",
+    )
     samples_per_prompt: int = Field(default=1, ge=1, le=1024, description="Answers to each problem.")
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed that every sample's own seed is hashed from.")
-
-
-class Benchmark(Specification):
-    """Problems to score on."""
-
-    name: PartName = Field(description="Name of the benchmark in the report.")
-    kind: Literal["jsonl"] = Field(description="jsonl: one problem a line in the project's own schema.")
-    uri: ObjectUri = Field(description="The file, such as s3://bucket/held-out.jsonl; .gz is read too.")
+    system_prompt: Annotated[str, Field(min_length=1, max_length=16384)] | None = Field(
+        default=None, description="System message before every prompt; none when absent, as the card says."
+    )
 
 
 class EvaluationSpec(Specification):
@@ -135,9 +139,24 @@ class EvaluationSpec(Specification):
                     "message": "must be at most engine.gpusPerReplica: one shard a GPU",
                 },
                 {
-                    "rule": "!has(self.engine.maxModelLength) || self.sampling.maxTokens < self.engine.maxModelLength",
+                    "rule": "!has(self.engine.maxModelLength) || (has(self.sampling.maxTokens) ? "
+                    "self.sampling.maxTokens : size(self.contextLengths) > 0 ? 0 : "
+                    f"{CARD_MAX_TOKENS}) < self.engine.maxModelLength",
                     "fieldPath": ".sampling.maxTokens",
-                    "message": "must be less than engine.maxModelLength, which the prompt is part of",
+                    "message": "must be less than engine.maxModelLength, which the prompt is part of; "
+                    f"{CARD_MAX_TOKENS} when absent",
+                },
+                {
+                    "rule": "self.contextLengths.all(n, (!has(self.engine.maxModelLength) || "
+                    "n < self.engine.maxModelLength) && "
+                    "(!has(self.sampling.maxTokens) || n <= self.sampling.maxTokens))",
+                    "fieldPath": ".contextLengths",
+                    "message": "each must be less than engine.maxModelLength and at most sampling.maxTokens",
+                },
+                {
+                    "rule": "self.contextLengths.all(n, self.contextLengths.exists_one(m, m == n))",
+                    "fieldPath": ".contextLengths",
+                    "message": "each may stand once",
                 },
             ],
         }
@@ -146,6 +165,18 @@ class EvaluationSpec(Specification):
     model: EvaluatedModel = Field(description="The model to measure.")
     engine: EngineSpec = Field(default=EngineSpec(), description="The engine pods.")
     sampling: EvaluationSampling = Field(default=EvaluationSampling(), description="How answers are sampled.")
+    context_lengths: list[ContextLength] = Field(
+        default_factory=list[int],
+        max_length=16,
+        description="Response limits in tokens to score at, such as 16384, 32768 and 65536. Each problem is answered "
+        "once, at the longest; an answer is scored at a shorter one by cutting it there.",
+    )
+    max_in_flight: int | None = Field(
+        default=None,
+        ge=1,
+        le=65536,
+        description="Answers asked for at once, over all replicas; 64 for each replica when absent.",
+    )
     benchmarks: list[Benchmark] = Field(
         min_length=1, max_length=32, description="What to score on.", json_schema_extra={"x-list-map-keys": ["name"]}
     )
@@ -174,12 +205,39 @@ class EvaluationSpec(Specification):
                 f"engine.tensorParallel: {engine.tensor_parallel} is more than engine.gpusPerReplica "
                 f"({engine.gpus_per_replica}); at most one shard a GPU"
             )
-        if engine.max_model_length is not None and self.sampling.max_tokens >= engine.max_model_length:
+        if engine.max_model_length is not None and self.response_limit >= engine.max_model_length:
             raise ValueError(
-                f"sampling.maxTokens: {self.sampling.max_tokens} leaves no place for a prompt: it must be less than "
+                f"sampling.maxTokens: {self.response_limit} leaves no place for a prompt: it must be less than "
                 f"engine.maxModelLength ({engine.max_model_length})"
             )
         return self
+
+    @model_validator(mode="after")
+    def _context_lengths_fit(self) -> EvaluationSpec:
+        lengths, limit = self.context_lengths, self.sampling.max_tokens
+        repeated = sorted({length for length in lengths if lengths.count(length) > 1})
+        if repeated:
+            raise ValueError(f"contextLengths: {repeated[0]} is given twice; each may stand once")
+        if limit is not None and lengths and max(lengths) > limit:
+            raise ValueError(
+                f"contextLengths: {max(lengths)} is more than sampling.maxTokens ({limit}): answers end there"
+            )
+        return self
+
+    @property
+    def response_limit(self) -> int:
+        """The response limit in tokens that every answer is generated with."""
+        return self.sampling.max_tokens or max(self.context_lengths, default=CARD_MAX_TOKENS)
+
+    @property
+    def scored_lengths(self) -> tuple[int, ...]:
+        """The response limits in tokens that are scored, ascending; the last is `response_limit`."""
+        return tuple(sorted({*self.context_lengths, self.response_limit}))
+
+    @property
+    def in_flight(self) -> int:
+        """Answers asked for at once."""
+        return self.max_in_flight or DEFAULT_IN_FLIGHT_PER_REPLICA * self.engine.replicas
 
 
 EvaluationPhase = Literal["Pending", "Waiting", "Starting", "Running", "Succeeded", "Failed"]
@@ -191,6 +249,8 @@ class BenchmarkScore(Specification):
     name: ShortText = Field(description="The benchmark.")
     problems: int = Field(description="Problems scored.")
     pass_at_1: float = Field(alias="passAt1", description="Mean share of accepted answers, 0 to 1.")
+    rating: float | None = Field(default=None, description="Codeforces rating, where the benchmark has one.")
+    percentile: float | None = Field(default=None, description="Percent of rated users below that rating.")
 
 
 class EvaluationStatus(Specification):

@@ -1,38 +1,45 @@
-"""An answer of the measured model, graded; and the rows of samples.parquet."""
+"""An answer of the measured model, and what it came to at each response limit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
 from dataclasses import dataclass
-
-import pyarrow as pa
 
 from deepcoder_api.grading import Verdict
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the engine said. `finish_reason` is the engine's: stop or length. Seconds from asking to the last token."""
+    """What the engine said. `finish_reason` is the engine's: stop or length. Seconds from asking to the last token.
+
+    `ids` are the answer's token ids as unsigned 32-bit integers, with the end token where the model gave one, and
+    `prompt_ids` the last of the prompt's; None where the engine does not tell them.
+    """
 
     text: str
     finish_reason: str
     prompt_tokens: int
     answer_tokens: int
     seconds: float
+    ids: array[int] | None = None
+    prompt_ids: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
-class GradedAnswer:
-    """An answer to one problem with its verdict, and those of the tests that ran."""
+class Outcome:
+    """What one answer came to at one response limit; without its text, which may be long.
+
+    `sample` counts the answers to the problem within a repeat. `exact` says whether the limit cut at the engine's own
+    token ids, or did not need to cut. `subsets` says of parts of the tests whether they passed.
+    """
 
     benchmark: str
     problem: str
+    repeat: int
     sample: int
-    seed: int
-    prompt: str
-    answer: str
+    tokens: int
+    exact: bool
     finish_reason: str
-    prompt_tokens: int
     answer_tokens: int
     seconds: float
     verdict: Verdict
@@ -44,36 +51,7 @@ class GradedAnswer:
         """Whether every test passed."""
         return self.verdict is Verdict.ACCEPTED
 
-
-SCHEMA = pa.schema(
-    [
-        ("benchmark", pa.string()),
-        ("problem", pa.string()),
-        ("sample", pa.int32()),
-        ("seed", pa.int64()),
-        ("prompt", pa.string()),
-        ("answer", pa.string()),
-        ("finish_reason", pa.string()),
-        ("prompt_tokens", pa.int32()),
-        ("answer_tokens", pa.int32()),
-        ("seconds", pa.float64()),
-        ("verdict", pa.string()),
-        ("test_verdicts", pa.list_(pa.string())),
-        ("detail", pa.string()),
-    ],
-    metadata={"format": "deepcoder.dev/evaluation-samples/1"},
-)
-"""samples.parquet: one row an answer (deepcoder_api.artifacts); `test_verdicts` in the order of the tests that ran."""
-
-
-def samples_table(answers: Sequence[GradedAnswer]) -> pa.Table:
-    """The rows of samples.parquet, in the order of benchmark, problem and sample."""
-    ordered = sorted(answers, key=lambda a: (a.benchmark, a.problem, a.sample))
-    columns = {field.name: [_cell(answer, field.name) for answer in ordered] for field in SCHEMA}
-    return pa.table(columns, schema=SCHEMA)
-
-
-def _cell(answer: GradedAnswer, name: str) -> object:
-    if name == "verdict":
-        return answer.verdict.value
-    return getattr(answer, name)
+    def passes_first(self, tests: int) -> bool:
+        """Whether the first `tests` tests passed."""
+        first = self.test_verdicts[:tests]
+        return len(first) == tests and all(verdict == Verdict.ACCEPTED.value for verdict in first)

@@ -1,145 +1,124 @@
-"""The evaluator: asks each problem of each benchmark, grades, scores, and writes samples and report to S3.
+"""The evaluator: asks each problem of each benchmark, grades, scores, and writes samples and reports to S3.
 
-Run as `python -m deepcoder_evaluation.evaluator`. Serves GET /v1/progress (EvaluationProgress) and /healthz meanwhile.
+Run as `python -m deepcoder_evaluation.evaluator`. Serves GET /v1/progress (EvaluationProgress), /metrics and /healthz
+meanwhile. Every answer and grade is in S3 as it comes: an evaluator that is killed goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import io
 import os
-import platform
 import time
-from collections import Counter
-from dataclasses import dataclass
-from importlib import metadata
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import httpx
-import pyarrow.parquet as pq
 import structlog
 import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from pydantic import ValidationError
 
-from deepcoder_api.artifacts import EvaluationPaths, EvaluationReport
-from deepcoder_api.connections import keepalive_options
-from deepcoder_api.evaluation import BenchmarkScore
+from deepcoder_api.artifacts import EvaluationPaths
+from deepcoder_api.evaluation_report import EvaluationReport
 from deepcoder_api.grading import IsolationReport
-from deepcoder_api.lifecycle import EvaluationProgress, TerminationMessage
-from deepcoder_api.problems import Problem
+from deepcoder_api.lifecycle import TerminationMessage
 from deepcoder_api.resolve import ResolvedEvaluation
-from deepcoder_data.readers import read_problems
-from deepcoder_data.store import ObjectStore, StoreError, open_store
+from deepcoder_data.models import model_digest
+from deepcoder_data.store import ObjectMissingError, ObjectStore, StoreError, open_store
 from deepcoder_data.termination import run_process
-from deepcoder_evaluation.answers import GradedAnswer, samples_table
-from deepcoder_evaluation.chat import ChatEngine, EngineError
-from deepcoder_evaluation.measurement import Measurement
-from deepcoder_evaluation.model_digest import model_digest
-from deepcoder_evaluation.scoring import score
+from deepcoder_evaluation.benchmarks.kind import LoadedBenchmark
+from deepcoder_evaluation.benchmarks.loading import load_benchmark
+from deepcoder_evaluation.chat import EngineError
+from deepcoder_evaluation.cutting import Cutter
+from deepcoder_evaluation.engines import Engines
+from deepcoder_evaluation.folders import ResultFolder, StoredFolder
+from deepcoder_evaluation.grading import Grader
+from deepcoder_evaluation.job import EvaluationJob, job_of
+from deepcoder_evaluation.markdown import markdown_table
+from deepcoder_evaluation.measurement import Measurement, places
+from deepcoder_evaluation.progress import Count, application
+from deepcoder_evaluation.records import Records, until_kept
+from deepcoder_evaluation.report_page import PageAnswers, report_page
+from deepcoder_evaluation.reports import Circumstances, evaluation_report, is_of, measured_model, status_scores
+from deepcoder_evaluation.samples import write_samples
+from deepcoder_evaluation.tokenizers_of_models import ModelTokenizer, model_tokenizer
 from deepcoder_sandbox.client import GradeRefusedError, SandboxClient, SandboxError
 
 log = structlog.get_logger("evaluator")
 
-READY_SECONDS = 3600.0
-ANSWER_SECONDS = 7200.0
-WRITE_SECONDS = 900.0
-WRITE_PAUSE_SECONDS = 5.0
 CLOSE_SECONDS = 5.0
-SOFTWARE = ("deepcoder-operator", "httpx", "pyarrow", "pydantic")
+REPORT, PAGE, TABLE, SAMPLES = "report.json", "report.html", "scores.md", "samples.parquet"
 
 
 class NotIsolatedError(SandboxError):
     """The sandbox must be isolated and says that it is not: nothing is run there."""
 
 
-class Count:
-    """How far the evaluation is; the progress route reads it."""
-
-    def __init__(self) -> None:
-        self.progress = EvaluationProgress(answered=0, total=0, message="waiting for the engine")
-
-    def start(self, total: int) -> None:
-        """All problems are known."""
-        self.progress = EvaluationProgress(answered=0, total=total, message="answering")
-
-    def graded(self, answer: GradedAnswer) -> None:
-        """One more answer is graded."""
-        before = self.progress
-        self.progress = before.model_copy(
-            update={"answered": before.answered + 1, "passed": before.passed + int(answer.accepted)}
-        )
-
-
-def application(count: Count) -> Starlette:
-    """The evaluator's routes."""
-
-    async def progress(request: Request) -> Response:
-        return Response(count.progress.model_dump_json(), media_type="application/json")
-
-    async def health(request: Request) -> Response:
-        return PlainTextResponse("ok\n")
-
-    return Starlette(routes=[Route("/v1/progress", progress), Route("/healthz", health)])
-
-
-@dataclass(frozen=True)
-class Servers:
-    """What answers and what grades: URLs, and how long each may take to be there."""
-
-    engine: str
-    sandbox: str
-    ready_seconds: float = READY_SECONDS
-
-
 async def evaluate(
-    evaluation: ResolvedEvaluation, store: ObjectStore, servers: Servers, count: Count
-) -> TerminationMessage:
-    """The whole measurement. Raises EngineError, SandboxError, StoreError, or ValueError for a malformed benchmark."""
+    job: EvaluationJob, store: ObjectStore, folder: ResultFolder, servers: Engines, sandbox_url: str, count: Count
+) -> EvaluationReport:
+    """The whole measurement; what is in `folder` already is not done again. `store` is where problems are read.
+
+    Raises EngineError, SandboxError, StoreError, or ValueError for a malformed benchmark.
+    """
     started = time.monotonic()
-    spec = evaluation.spec
-    problems = {b.name: await asyncio.to_thread(read_benchmark, store, b.uri) for b in spec.benchmarks}
-    digest = await asyncio.to_thread(model_digest, store, evaluation.model_uri)
-    timeout = httpx.Timeout(30.0, read=ANSWER_SECONDS)
-    # An engine that vanished is noticed by its silence, long before an answer's deadline.
-    transport = httpx.AsyncHTTPTransport(
-        limits=httpx.Limits(max_connections=1024), socket_options=keepalive_options(), trust_env=False
-    )
-    async with (
-        httpx.AsyncClient(timeout=timeout, transport=transport, trust_env=False) as client,
-        SandboxClient(servers.sandbox) as sandbox,
-    ):
-        engine = ChatEngine(servers.engine, evaluation.model_name, client, deadline_seconds=ANSWER_SECONDS)
-        version = await engine.wait_ready(servers.ready_seconds)
+    benchmarks = [await asyncio.to_thread(load_benchmark, store, one) for one in job.benchmarks]
+    digest = None if servers.foreign else await asyncio.to_thread(model_digest, store, job.model)
+    async with AsyncExitStack() as stack:
+        work = Path(stack.enter_context(TemporaryDirectory(prefix="deepcoder-evaluation-")))
+        tokenizer = await asyncio.to_thread(_tokenizer, store, job, work / "tokenizer")
+        model = measured_model(job, digest, tokenizer)
+        earlier = await asyncio.to_thread(_earlier_report, folder)
+        if earlier is not None and is_of(earlier, job, benchmarks, model):
+            log.info("the report is there; nothing is done again", uri=f"{folder.uri}/{REPORT}")
+            count.scored(earlier)
+            return earlier
+        cutter = await asyncio.to_thread(Cutter, tokenizer.folder if tokenizer and len(job.lengths) > 1 else None)
+        sandbox = await stack.enter_async_context(SandboxClient(sandbox_url))
         isolation = await isolated(sandbox, servers.ready_seconds)
-        count.start(sum(map(len, problems.values())) * spec.sampling.samples_per_prompt)
-        measurement = Measurement(spec, engine, sandbox, count.graded)
-        answers = {b.name: await measurement.measure(b, problems[b.name]) for b in spec.benchmarks}
-    report = EvaluationReport(
-        model=evaluation.model_uri,
-        model_digest=digest,
-        engine=spec.engine.kind,
-        engine_version=version,
-        sampling=spec.sampling.model_dump(),
-        grader_profile=spec.sandbox.profile,
-        isolation=isolation.kernel if isolation.verified else "not verified",
-        benchmarks=tuple(score(benchmark, answers[benchmark.name]) for benchmark in spec.benchmarks),
-        seconds=time.monotonic() - started,
-        software={name: metadata.version(name) for name in SOFTWARE} | {"python": platform.python_version()},
-    )
-    paths = EvaluationPaths(spec.storage.uri, evaluation.namespace, evaluation.name, evaluation.uid)
-    await write_results(store, paths, [one for measured in answers.values() for one in measured], report)
-    return TerminationMessage(outcome="done", reason="Completed", uri=paths.report, scores=_scores(report))
+        records = Records(folder)
+        stack.callback(records.close)
+        kept = await records.open()
+        if kept:
+            log.info("going on where an earlier evaluator was", answers=kept)
+        engine = await stack.enter_async_context(servers.open(job, folder))
+        count.start(sum(len(list(places(job, one))) for one in benchmarks))
+        grader = Grader(sandbox, cutter, job.profile, job.limits, job.lengths)
+        measurement = Measurement(job, digest or job.model, engine.ready, grader, records, count.graded)
+        outcomes = await measurement.measure(benchmarks)
+        around = Circumstances(
+            digest, tokenizer, await engine.version(), isolation.kernel if isolation.verified else "not verified"
+        )
+        report = evaluation_report(job, benchmarks, outcomes, around, time.monotonic() - started)
+        for warning in report.warnings:
+            log.warning(warning)
+        await write_results(folder, measurement, benchmarks, report, work)
+    count.scored(report)
+    return report
 
 
-def _scores(report: EvaluationReport) -> tuple[BenchmarkScore, ...]:
-    return tuple(
-        BenchmarkScore.model_validate({"name": one.name, "problems": one.problems, "passAt1": one.pass_at_1})
-        for one in report.benchmarks
-    )
+def _tokenizer(store: ObjectStore, job: EvaluationJob, folder: Path) -> ModelTokenizer | None:
+    """The model's tokenizer. Raises StoreError only where answers must be cut by it: else the report does without."""
+    if job.tokenizer is None:
+        return None
+    try:
+        return model_tokenizer(store, job.tokenizer, folder)
+    except StoreError as error:
+        if len(job.lengths) > 1:
+            raise
+        log.warning("the report will not name the tokenizer", uri=job.tokenizer, error=str(error))
+        return None
+
+
+def _earlier_report(folder: ResultFolder) -> EvaluationReport | None:
+    try:
+        return EvaluationReport.model_validate_json(folder.get(REPORT))
+    except ObjectMissingError:
+        return None
+    except ValidationError:
+        log.warning("the report that is there cannot be read and is made again", uri=f"{folder.uri}/{REPORT}")
+        return None
 
 
 async def isolated(sandbox: SandboxClient, ready_seconds: float) -> IsolationReport:
@@ -150,55 +129,37 @@ async def isolated(sandbox: SandboxClient, ready_seconds: float) -> IsolationRep
     return report
 
 
-def read_benchmark(store: ObjectStore, uri: str) -> list[Problem]:
-    """All problems of a jsonl benchmark, in file order. Raises StoreError, or ValueError naming a malformed row.
-
-    A measurement over part of a benchmark would be another number, so a row that cannot be read is an error here.
-    """
-    problems: list[Problem] = []
-    for row in read_problems(store, uri, "jsonl"):
-        if not isinstance(row, Problem):
-            raise ValueError(f"{uri}: line {row.line}: {row.reason}")
-        if not row.tests:
-            raise ValueError(f"{uri}: problem {row.id!r} has no tests and cannot be scored")
-        problems.append(row)
-    if not problems:
-        raise ValueError(f"{uri}: holds no problems")
-    repeated = [id for id, count in Counter(problem.id for problem in problems).items() if count > 1]
-    if repeated:
-        raise ValueError(f"{uri}: problem {repeated[0]!r} is there twice; ids must be unique to be scored by problem")
-    return problems
-
-
 async def write_results(
-    store: ObjectStore, paths: EvaluationPaths, answers: list[GradedAnswer], report: EvaluationReport,
-    deadline_seconds: float = WRITE_SECONDS,
-) -> None:  # fmt: skip
-    """Samples, then the report. A store that is away is asked again: hours of answers lie here. Raises StoreError."""
-    buffer = io.BytesIO()
-    pq.write_table(samples_table(answers), buffer, compression="zstd")
-    contents = {paths.samples: buffer.getvalue(), paths.report: report.model_dump_json(indent=2).encode()}
-    deadline = time.monotonic() + deadline_seconds
-    for uri, content in contents.items():
-        while True:
-            try:
-                await asyncio.to_thread(store.put_bytes, uri, content)
-                break
-            except StoreError as error:
-                if not error.retryable or time.monotonic() + WRITE_PAUSE_SECONDS > deadline:
-                    raise
-                log.warning("the store does not take the results; asking again", uri=uri, error=str(error))
-            await asyncio.sleep(WRITE_PAUSE_SECONDS)
+    folder: ResultFolder,
+    measurement: Measurement,
+    benchmarks: Sequence[LoadedBenchmark],
+    report: EvaluationReport,
+    work: Path,
+) -> None:
+    """Samples, the page, the table, and last the report: what has a report is whole. Raises StoreError."""
+    answers = PageAnswers(sum(one.samples for one in report.benchmarks))
+    samples = work / SAMPLES
+    await write_samples(measurement, benchmarks, samples, lambda judged: answers.add(*judged))
+    page = report_page(report, answers.found).encode("utf-8", "replace")
+    content = report.model_dump_json(indent=2).encode()
+    await until_kept(lambda: asyncio.to_thread(folder.put_file, SAMPLES, samples), SAMPLES)
+    await until_kept(lambda: asyncio.to_thread(folder.put, PAGE, page), PAGE)
+    await until_kept(lambda: asyncio.to_thread(folder.put, TABLE, markdown_table(report).encode()), TABLE)
+    await until_kept(lambda: asyncio.to_thread(folder.put, REPORT, content), REPORT)
 
 
 async def _serve_and_evaluate(
-    evaluation: ResolvedEvaluation, servers: Servers, bind: str, port: int
+    evaluation: ResolvedEvaluation, engine: str, sandbox: str, bind: str, port: int
 ) -> TerminationMessage:
     count = Count()
     server = uvicorn.Server(uvicorn.Config(application(count), host=bind, port=port, log_level="warning"))
     serving = asyncio.create_task(server.serve())
     try:
-        return await evaluate(evaluation, open_store(evaluation.spec.storage), servers, count)
+        store = open_store(evaluation.spec.storage)
+        paths = EvaluationPaths(evaluation.spec.storage.uri, evaluation.namespace, evaluation.name, evaluation.uid)
+        folder = StoredFolder(store, paths.root)
+        report = await evaluate(job_of(evaluation), store, folder, Engines(engine), sandbox, count)
+        return TerminationMessage(outcome="done", reason="Completed", uri=paths.report, scores=status_scores(report))
     except (EngineError, SandboxError, StoreError, ValueError) as error:
         log.error("evaluation failed", error=repr(error))
         return failure(error)
@@ -225,8 +186,9 @@ def main() -> TerminationMessage:
     parser.add_argument("--bind", default="0.0.0.0", help="address to listen on")
     arguments = parser.parse_args()
     evaluation = ResolvedEvaluation.model_validate_json(Path(os.environ["DEEPCODER_CONFIG"]).read_text())
-    servers = Servers(arguments.engine, arguments.sandbox)
-    return asyncio.run(_serve_and_evaluate(evaluation, servers, arguments.bind, arguments.port))
+    return asyncio.run(
+        _serve_and_evaluate(evaluation, arguments.engine, arguments.sandbox, arguments.bind, arguments.port)
+    )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepcoder_api.evaluation import Benchmark
+from deepcoder_api.evaluation_benchmarks import Benchmark
 from deepcoder_api.lifecycle import TerminationMessage
 from deepcoder_api.resolve import ResolvedEvaluation
 from deepcoder_api.specification import StorageSpec
@@ -11,7 +11,8 @@ from deepcoder_data.checks import check_file, check_model, check_storage
 from deepcoder_data.configuration import read_resource
 from deepcoder_data.store import ObjectStore, StoreError, open_store
 from deepcoder_data.termination import PermanentError, run_process
-from deepcoder_evaluation.evaluator import read_benchmark
+from deepcoder_evaluation.benchmarks.loading import load_benchmark
+from deepcoder_evaluation.benchmarks.registry import kinds
 
 
 def preflight(evaluation: ResolvedEvaluation, store: ObjectStore) -> str:
@@ -26,15 +27,19 @@ def preflight(evaluation: ResolvedEvaluation, store: ObjectStore) -> str:
 
 def _problems(store: ObjectStore, storage: StorageSpec, benchmark: Benchmark) -> int:
     """Problems of a benchmark. One that cannot be scored is found here, not when the engine has started."""
-    field = f"spec.benchmarks[{benchmark.name}].uri"
-    check_file(store, storage, benchmark.uri, field=field)
+    field = f"spec.benchmarks[{benchmark.name}]"
+    for uri in kinds()[benchmark.kind].uris(benchmark):
+        check_file(store, storage, uri, field=f"{field}.uri")
+    for name, uri in (("ratingsUri", benchmark.ratings_uri), ("standingsUri", benchmark.standings_uri)):
+        if uri is not None:
+            check_file(store, storage, uri, field=f"{field}.{name}")
     try:
-        return len(read_benchmark(store, benchmark.uri))
+        return len(load_benchmark(store, benchmark).problems)
     except StoreError as error:
-        raise failure(error, field, benchmark.uri, storage, "DataNotFound") from error
+        raise failure(error, f"{field}.uri", benchmark.uri, storage, "DataNotFound") from error
     except ValueError as error:
         message = str(error).removeprefix(f"{benchmark.uri}: ")
-        raise PermanentError("DataInvalid", cause(field, benchmark.uri, message)) from error
+        raise PermanentError("DataInvalid", cause(f"{field}.uri", benchmark.uri, message)) from error
 
 
 def main() -> TerminationMessage:

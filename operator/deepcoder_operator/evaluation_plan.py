@@ -122,7 +122,11 @@ def _within_deadline(context: Context) -> EvaluationPlan | None:
 
 def _fit_for_a_cluster(context: Context) -> EvaluationPlan | None:
     spec = context.evaluation.spec
-    uris = [(f"spec.benchmarks[{index}].uri", benchmark.uri) for index, benchmark in enumerate(spec.benchmarks)]
+    uris = [
+        (f"spec.benchmarks[{index}].{field}", uri)
+        for index, one in enumerate(spec.benchmarks)
+        for field, uri in (("uri", one.uri), ("ratingsUri", one.ratings_uri), ("standingsUri", one.standings_uri))
+    ]
     return gates.local_only(context.draft, [("spec.model.uri", spec.model.uri), *uris])
 
 

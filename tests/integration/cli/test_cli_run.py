@@ -20,7 +20,8 @@ import pytest
 import yaml
 from transformers import GenerationConfig
 
-from deepcoder_api.artifacts import SAMPLE_COLUMNS, EvaluationReport, Head, ValidationResult
+from deepcoder_api.artifacts import SAMPLE_COLUMNS, Head, ValidationResult
+from deepcoder_api.evaluation_report import EvaluationReport
 from deepcoder_api.yaml_text import load_documents
 from deepcoder_data.folders import download_folder, read_completion
 from deepcoder_data.store import ObjectStore
@@ -243,7 +244,7 @@ def test_report_measures_what_the_run_made(local_run: LocalRun) -> None:
     """The report names the checkpoint's model and every verdict; samples.parquet has a row for each problem."""
     (uri,) = [text.split()[-1] for text in local_run.output.splitlines() if "report at" in text]
     report = EvaluationReport.model_validate_json(local_run.store.get_bytes(uri))
-    assert report.model == f"{local_run.root}/checkpoints/step-000006/model"
+    assert report.model.uri == f"{local_run.root}/checkpoints/step-000006/model"
     (benchmark,) = report.benchmarks
     assert (benchmark.problems, sum(benchmark.verdicts.values())) == (128, 128)
     assert benchmark.pass_at_1 == benchmark.verdicts.get("accepted", 0) / 128

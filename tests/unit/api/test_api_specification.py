@@ -155,5 +155,7 @@ def test_a_spec_survives_its_kubernetes_form(model: Any, document: dict[str, Any
 
 def test_the_card_defaults_of_an_evaluation() -> None:
     """DeepCoder's card: temperature 0.6, top_p 0.95, 64,000 tokens."""
-    sampling = EvaluationSpec.model_validate(evaluation()["spec"]).sampling
-    assert (sampling.temperature, sampling.top_p, sampling.max_tokens) == (0.6, 0.95, 64000)
+    spec = EvaluationSpec.model_validate(evaluation()["spec"])
+    sampling = spec.sampling
+    assert (sampling.temperature, sampling.top_p, sampling.system_prompt) == (0.6, 0.95, None)
+    assert spec.response_limit == 64000

@@ -1,0 +1,97 @@
+"""What is measured, and how: all that asking, grading and scoring need of a resource or of a command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deepcoder_api.evaluation import EvaluationSpec
+from deepcoder_api.evaluation_benchmarks import Benchmark
+from deepcoder_api.grading import Limits, Profile
+from deepcoder_api.resolve import ResolvedEvaluation
+from deepcoder_api.specification import SandboxLimits
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How answers are sampled. `max_tokens` is the response limit; without a system prompt there is no such message."""
+
+    temperature: float
+    top_p: float
+    max_tokens: int
+    samples_per_prompt: int
+    seed: int
+    system_prompt: str | None = None
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """One evaluation. `lengths` are the response limits to score at, ascending; the last is that of `sampling`.
+
+    `model` is where the model lies, or the URL of whoever serves it; `tokenizer` the URI that its tokenizer can be read
+    from, if any. `exact_ids` says that the engine is one that tells token ids.
+    """
+
+    namespace: str
+    name: str
+    model: str
+    model_name: str
+    tokenizer: str | None
+    engine: str
+    engine_arguments: tuple[str, ...]
+    exact_ids: bool
+    sampling: Sampling
+    lengths: tuple[int, ...]
+    benchmarks: tuple[Benchmark, ...]
+    profile: Profile
+    limits: Limits
+    in_flight: int
+
+
+def sampling_of(spec: EvaluationSpec) -> Sampling:
+    """The sampling of a specification, with its response limit."""
+    given = spec.sampling
+    return Sampling(
+        temperature=given.temperature,
+        top_p=given.top_p,
+        max_tokens=spec.response_limit,
+        samples_per_prompt=given.samples_per_prompt,
+        seed=given.seed,
+        system_prompt=given.system_prompt,
+    )
+
+
+def grading_limits(limits: SandboxLimits) -> Limits:
+    """The limits of a specification in the grading protocol's form."""
+    return Limits(
+        timeout_seconds=limits.timeout_seconds,
+        memory_mib=limits.memory_mib,
+        output_mib=limits.output_mib,
+        processes=limits.processes,
+    )
+
+
+def job_of(evaluation: ResolvedEvaluation) -> EvaluationJob:
+    """The job of a resource."""
+    spec = evaluation.spec
+    engine = spec.engine
+    shaping = (
+        *("--tensor-parallel-size", str(engine.tensor_parallel), "--gpus", str(engine.gpus_per_replica)),
+        *(("--max-model-len", str(engine.max_model_length)) if engine.max_model_length else ()),
+        *engine.extra_args,
+    )
+    return EvaluationJob(
+        namespace=evaluation.namespace,
+        name=evaluation.name,
+        model=evaluation.model_uri,
+        model_name=evaluation.model_name,
+        tokenizer=evaluation.model_uri,
+        engine=engine.kind,
+        engine_arguments=shaping,
+        exact_ids=engine.kind == "vllm",
+        sampling=sampling_of(spec),
+        lengths=spec.scored_lengths,
+        benchmarks=tuple(spec.benchmarks),
+        profile=spec.sandbox.profile,
+        limits=grading_limits(spec.sandbox.limits),
+        in_flight=spec.in_flight,
+    )

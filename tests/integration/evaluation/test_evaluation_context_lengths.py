@@ -1,0 +1,99 @@
+"""One generation at the longest limit against separate runs at each shorter one, on a real vLLM.
+
+One request in flight: vLLM on a CPU is not batch-invariant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deepcoder_api.processes import Addresses, engine_process
+from deepcoder_cli.local.addresses import free_port
+from deepcoder_cli.local.supervision import start_process
+from deepcoder_evaluation.answers import Answer
+from deepcoder_evaluation.chat import ChatEngine
+from deepcoder_evaluation.cutting import Cutter
+from deepcoder_evaluation.job import Sampling
+from tests.resolved_evaluations import resolved_evaluation
+from tests.tiny_models import write_tiny_model
+
+READY_SECONDS = 240
+LENGTHS = (1, 7, 16, 33, 64)
+PROMPTS = ("Add two numbers.", "Write ä and 😀.", "def f(x):", "List the primes.")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model whose tokens are bytes, so that many of its characters are cut in the middle."""
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "model", seed=3)
+
+
+@pytest.fixture(scope="module")
+def url(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A vLLM started as the engine of an evaluation is."""
+    import sys
+
+    port = free_port()
+    evaluation = resolved_evaluation(f"file://{model}", sampling={"maxTokens": 64}, engine={
+        "gpusPerReplica": 0, "maxModelLength": 256})  # fmt: skip
+    at = Addresses(model_directory=str(model), bind="127.0.0.1", python=sys.executable)
+    process = engine_process(evaluation, at, port=port)
+    running = start_process(process.model_copy(update={"before": ()}), tmp_path_factory.mktemp("engine"), {})
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        running.end()
+
+
+@pytest.fixture
+async def engine(url: str) -> AsyncIterator[ChatEngine]:
+    """The engine, ready."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        engine = ChatEngine(url, "tiny", client, deadline_seconds=120, token_ids=True)
+        await engine.wait_ready(READY_SECONDS)
+        yield engine
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+async def test_cuts_are_what_separate_runs_give(engine: ChatEngine, model: Path, temperature: float) -> None:
+    """Text, finish reason and length at every limit; sampled with a seed as well as greedily."""
+    cutter = Cutter(model)
+    sampling = Sampling(temperature, 1.0, LENGTHS[-1], 1, 0)
+    for number, prompt in enumerate(PROMPTS):
+        longest = await engine.ask(prompt, sampling, seed=number)
+        assert longest.ids is not None
+        assert len(longest.ids) == longest.answer_tokens
+        for tokens in LENGTHS:
+            separate = await engine.ask(prompt, replace(sampling, max_tokens=tokens), seed=number)
+            cut = cutter.cut(longest, tokens)
+            assert cut.exact
+            assert (cut.text, cut.finish_reason, cut.answer_tokens) == shown(separate)
+
+
+def shown(answer: Answer) -> tuple[str, str, int]:
+    return answer.text, answer.finish_reason, answer.answer_tokens
+
+
+@pytest.mark.timeout(600)
+async def test_an_answer_that_ends_by_itself_is_cut_before_its_end_and_not_after(
+    engine: ChatEngine, model: Path
+) -> None:
+    """Sampled until some answer stops: at its own length it is whole, one token less cuts it."""
+    sampling = Sampling(1.0, 1.0, 64, 1, 0)
+    for seed in range(200):
+        answer = await engine.ask("Stop.", sampling, seed=seed)
+        if answer.finish_reason == "stop" and answer.answer_tokens > 1:
+            break
+    else:
+        pytest.fail("no answer stopped")
+    for tokens in (answer.answer_tokens - 1, answer.answer_tokens):
+        separate = await engine.ask("Stop.", replace(sampling, max_tokens=tokens), seed=seed)
+        cut = Cutter(model).cut(answer, tokens)
+        assert (cut.text, cut.finish_reason, cut.answer_tokens) == shown(separate)
+        assert cut.finish_reason == ("stop" if tokens == answer.answer_tokens else "length")

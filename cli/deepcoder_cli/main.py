@@ -1,10 +1,10 @@
-"""The `deepcoder` command: run, grade, validate, plan, watch, samples, crds."""
+"""The `deepcoder` command: run, evaluate, report, grade, validate, plan, watch, samples, crds."""
 
 from __future__ import annotations
 
 import typer
 
-from deepcoder_cli import crds, grade, plan, run, samples, validate, watch
+from deepcoder_cli import crds, evaluate, grade, plan, report, run, samples, validate, watch
 
 app = typer.Typer(
     name="deepcoder",
@@ -14,6 +14,8 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("run")(run.run)
+app.command("evaluate")(evaluate.evaluate)
+app.command("report")(report.report)
 app.command("grade")(grade.grade)
 app.command("validate")(validate.validate)
 app.command("plan")(plan.plan)

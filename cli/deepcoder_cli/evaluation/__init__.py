@@ -1,0 +1,1 @@
+"""What `deepcoder evaluate` and `deepcoder report` are made of."""

@@ -1,0 +1,37 @@
+"""docs/evaluation.md says what there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+from deepcoder_api.evaluation_benchmarks import BenchmarkKind
+from deepcoder_api.manifest import EvaluationResource, parse_resource, read_documents
+
+ROOT = Path(__file__).resolve().parents[3]
+TEXT = (ROOT / "docs" / "evaluation.md").read_text()
+
+
+def test_its_example_is_accepted() -> None:
+    """With the scalar rules of kubectl, by which a date is text."""
+    (block,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    (document,) = read_documents(block)
+    resource = parse_resource(document)
+    assert isinstance(resource, EvaluationResource)
+    assert resource.spec.scored_lengths == (16384, 32768, 65536)
+
+
+def test_its_table_has_every_kind() -> None:
+    """And no other."""
+    rows = re.findall(r"^\| `([a-z-]+)` \|", TEXT, re.MULTILINE)
+    assert set(rows) == set(get_args(BenchmarkKind))
+
+
+def test_the_published_evaluation_asks_base_and_tuned_model_the_same() -> None:
+    """All that is not the model is equal, at three lengths, over three benchmarks."""
+    documents = read_documents((ROOT / "examples" / "deepcoder-14b" / "evaluation.yaml").read_text())
+    base, tuned = (parse_resource(document).spec for document in documents)
+    assert base.model_copy(update={"model": tuned.model}) == tuned
+    assert base.model != tuned.model
+    assert len(tuned.scored_lengths) == len(tuned.benchmarks) == 3  # type: ignore[union-attr]

@@ -309,15 +309,15 @@ UNIONS = (
         "two-models",
         "spec.model.trainingRun",
         {"name": "tiny"},
-        validate="spec.model: exactly one of uri, trainingRun must be given, not 2",
-        create='spec.model: Invalid value: "object": exactly one of uri, trainingRun must be given',
+        validate="spec.model: exactly one of uri, trainingRun, endpoint must be given, not 2",
+        create='spec.model: Invalid value: "object": exactly one of uri, trainingRun, endpoint must be given',
     ),
     _evaluation(
         "no-model",
         "spec.model",
         {"secretName": "token"},
-        validate="spec.model: exactly one of uri, trainingRun must be given, not 0",
-        create='spec.model: Invalid value: "object": exactly one of uri, trainingRun must be given',
+        validate="spec.model: exactly one of uri, trainingRun, endpoint must be given, not 0",
+        create='spec.model: Invalid value: "object": exactly one of uri, trainingRun, endpoint must be given',
     ),
     _evaluation(
         "two-checkpoints",
@@ -472,6 +472,18 @@ ACROSS_FIELDS = (
         {**evaluation()["spec"], "sampling": {"maxTokens": 100}, "contextLengths": [50, 200]},
         validate="spec.contextLengths: 200 is more than sampling.maxTokens (100): answers end there",
         create='spec.contextLengths: Invalid value: "object": each must be less than engine.maxModelLength and at most',
+    ),
+    _evaluation(
+        "endpoint-without-a-tokenizer",
+        "spec",
+        {
+            **evaluation()["spec"],
+            "model": {"endpoint": {"url": "https://host", "name": "m"}},
+            "contextLengths": [50, 200],
+        },
+        validate="spec.contextLengths: 50 is shorter than the answers (200); to cut those of an endpoint "
+        "model.endpoint.tokenizer is needed",
+        create='spec.contextLengths: Invalid value: "object": shorter lengths of an endpoint\'s answers need',
     ),
     _evaluation(
         "length-twice",

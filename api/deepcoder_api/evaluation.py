@@ -67,10 +67,24 @@ class TrainingRunModel(Specification):
     )
 
 
+class EndpointModel(Specification):
+    """A model that somebody serves already, by the OpenAI chat completions protocol."""
+
+    url: Annotated[str, Field(max_length=1024, pattern=r"^https?://[^\s]+$")] = Field(
+        description="Its address, such as https://api.example.com, with or without /v1. It is looked at first."
+    )
+    name: Annotated[str, Field(min_length=1, max_length=253)] = Field(description="The model's name there.")
+    secret_name: SecretName | None = Field(default=None, description="Secret with OPENAI_API_KEY.")
+    tokenizer: Annotated[str, Field(max_length=1024, pattern=r"^(s3|hf|file)://[^\s]+$")] | None = Field(
+        default=None,
+        description="Where the model's tokenizer lies, by which contextLengths cuts answers: scores are approximate.",
+    )
+
+
 class EvaluatedModel(Specification):
     """The model to measure: exactly one member."""
 
-    model_config = ConfigDict(json_schema_extra={"x-exactly-one": ["uri", "trainingRun"]})
+    model_config = ConfigDict(json_schema_extra={"x-exactly-one": ["uri", "trainingRun", "endpoint"]})
 
     uri: str | None = Field(
         default=None,
@@ -79,6 +93,7 @@ class EvaluatedModel(Specification):
         description="hf://organisation/name, s3://bucket/prefix, pvc://claim/path, or file:///path (local runs only).",
     )
     training_run: TrainingRunModel | None = Field(default=None, description="What a TrainingRun made.")
+    endpoint: EndpointModel | None = Field(default=None, description="A model that is served already.")
     secret_name: SecretName | None = Field(default=None, description="Secret with HF_TOKEN for an hf:// model.")
 
     @model_validator(mode="after")
@@ -154,6 +169,13 @@ class EvaluationSpec(Specification):
                     "message": "each must be less than engine.maxModelLength and at most sampling.maxTokens",
                 },
                 {
+                    "rule": "!has(self.model.endpoint) || has(self.model.endpoint.tokenizer) || "
+                    "size(self.contextLengths) == 0 || (size(self.contextLengths) == 1 && "
+                    "(!has(self.sampling.maxTokens) || self.sampling.maxTokens == self.contextLengths[0]))",
+                    "fieldPath": ".contextLengths",
+                    "message": "shorter lengths of an endpoint's answers need model.endpoint.tokenizer",
+                },
+                {
                     "rule": "self.contextLengths.all(n, self.contextLengths.exists_one(m, m == n))",
                     "fieldPath": ".contextLengths",
                     "message": "each may stand once",
@@ -221,6 +243,12 @@ class EvaluationSpec(Specification):
         if limit is not None and lengths and max(lengths) > limit:
             raise ValueError(
                 f"contextLengths: {max(lengths)} is more than sampling.maxTokens ({limit}): answers end there"
+            )
+        endpoint = self.model.endpoint
+        if endpoint is not None and endpoint.tokenizer is None and len(self.scored_lengths) > 1:
+            raise ValueError(
+                f"contextLengths: {min(lengths)} is shorter than the answers ({self.response_limit}); to cut those of "
+                "an endpoint model.endpoint.tokenizer is needed"
             )
         return self
 

@@ -222,7 +222,8 @@ def sandbox_process(sandbox: SandboxSpec, at: Addresses) -> Process:
 
 def evaluation_preflight_process(evaluation: ResolvedEvaluation, at: Addresses) -> Process:
     """Checks that the model, the bucket, the key and the benchmarks are there."""
-    return _light(evaluation, at, "preflight", "deepcoder_evaluation.preflight")
+    process = _light(evaluation, at, "preflight", "deepcoder_evaluation.preflight")
+    return process.model_copy(update={"secrets": _with_key(evaluation, process.secrets)})
 
 
 def engine_process(evaluation: ResolvedEvaluation, at: Addresses, *, port: int = GENERATE_PORT) -> Process:
@@ -264,14 +265,23 @@ def engine_process(evaluation: ResolvedEvaluation, at: Addresses, *, port: int =
 
 def evaluator_process(evaluation: ResolvedEvaluation, at: Addresses, *, port: int = ORCHESTRATOR_PORT) -> Process:
     """Asks, grades, scores and writes the report."""
+    endpoint = evaluation.spec.model.endpoint
+    engine = endpoint.url if endpoint else at.engine
     process = _light(
         evaluation,
         at,
         "evaluator",
         "deepcoder_evaluation.evaluator",
-        *("--engine", at.engine, "--sandbox", at.sandbox, "--port", str(port), "--bind", at.bind),
+        *("--engine", engine, "--sandbox", at.sandbox, "--port", str(port), "--bind", at.bind),
     )
-    return process.model_copy(update={"ports": {"evaluator": port}})
+    return process.model_copy(update={"ports": {"evaluator": port}, "secrets": _with_key(evaluation, process.secrets)})
+
+
+def _with_key(evaluation: ResolvedEvaluation, secrets: tuple[SecretVariable, ...]) -> tuple[SecretVariable, ...]:
+    endpoint = evaluation.spec.model.endpoint
+    if endpoint is None or endpoint.secret_name is None:
+        return secrets
+    return (*secrets, SecretVariable(name="OPENAI_API_KEY", secret=endpoint.secret_name))
 
 
 def _light(

@@ -25,14 +25,13 @@ from deepcoder_cli.reporter import Reporter
 from deepcoder_cli.run import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, NOT_ISOLATED
 from deepcoder_data.store import ObjectStore, StoreError
 from deepcoder_evaluation.chat import EngineError
-from deepcoder_evaluation.engines import Engines, check_address
+from deepcoder_evaluation.engines import KEY_VARIABLE, Engines, check_address
 from deepcoder_evaluation.folders import LocalFolder
 from deepcoder_evaluation.job import EvaluationJob, Sampling
 from deepcoder_evaluation.progress import Count
 from deepcoder_sandbox.client import SandboxError
 from deepcoder_sandbox.local import LocalSandboxError, start_local_sandbox
 
-KEY = "OPENAI_API_KEY"
 LIMITS = Limits()
 ADDRESS_SECONDS = 30.0
 SANDBOX_SECONDS = 120.0
@@ -40,7 +39,7 @@ POLL_SECONDS = 0.3
 
 
 def evaluate(
-    url: Annotated[str, typer.Option(help=f"The endpoint, such as http://host:8000; its key is {KEY}.")],
+    url: Annotated[str, typer.Option(help=f"The endpoint, such as http://host:8000; its key is {KEY_VARIABLE}.")],
     model: Annotated[str, typer.Option(help="The model's name there.")],
     benchmark: Annotated[
         list[str],
@@ -123,7 +122,11 @@ def evaluate(
         raise typer.Exit(EXIT_REFUSED) from refused
     folder = output or Path("build/evaluations") / job.name
     engines = Engines(
-        url, foreign=True, key=os.environ.get(KEY), ready_seconds=SANDBOX_SECONDS, answer_seconds=answer_seconds
+        url,
+        foreign=True,
+        key=os.environ.get(KEY_VARIABLE),
+        ready_seconds=SANDBOX_SECONDS,
+        answer_seconds=answer_seconds,
     )
     store = ObjectStore(s3_endpoint, region)
     try:

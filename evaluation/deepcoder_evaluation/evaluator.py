@@ -31,7 +31,7 @@ from deepcoder_evaluation.benchmarks.kind import LoadedBenchmark
 from deepcoder_evaluation.benchmarks.loading import load_benchmark
 from deepcoder_evaluation.chat import EngineError
 from deepcoder_evaluation.cutting import Cutter
-from deepcoder_evaluation.engines import Engines
+from deepcoder_evaluation.engines import KEY_VARIABLE, Engines
 from deepcoder_evaluation.folders import ResultFolder, StoredFolder
 from deepcoder_evaluation.grading import Grader
 from deepcoder_evaluation.job import EvaluationJob, job_of
@@ -158,7 +158,8 @@ async def _serve_and_evaluate(
         store = open_store(evaluation.spec.storage)
         paths = EvaluationPaths(evaluation.spec.storage.uri, evaluation.namespace, evaluation.name, evaluation.uid)
         folder = StoredFolder(store, paths.root)
-        report = await evaluate(job_of(evaluation), store, folder, Engines(engine), sandbox, count)
+        engines = Engines(engine, foreign=evaluation.spec.model.endpoint is not None, key=os.environ.get(KEY_VARIABLE))
+        report = await evaluate(job_of(evaluation), store, folder, engines, sandbox, count)
         return TerminationMessage(outcome="done", reason="Completed", uri=paths.report, scores=status_scores(report))
     except (EngineError, SandboxError, StoreError, ValueError) as error:
         log.error("evaluation failed", error=repr(error))

@@ -73,7 +73,7 @@ def grading_limits(limits: SandboxLimits) -> Limits:
 def job_of(evaluation: ResolvedEvaluation) -> EvaluationJob:
     """The job of a resource."""
     spec = evaluation.spec
-    engine = spec.engine
+    engine, endpoint = spec.engine, spec.model.endpoint
     shaping = (
         *("--tensor-parallel-size", str(engine.tensor_parallel), "--gpus", str(engine.gpus_per_replica)),
         *(("--max-model-len", str(engine.max_model_length)) if engine.max_model_length else ()),
@@ -84,10 +84,10 @@ def job_of(evaluation: ResolvedEvaluation) -> EvaluationJob:
         name=evaluation.name,
         model=evaluation.model_uri,
         model_name=evaluation.model_name,
-        tokenizer=evaluation.model_uri,
-        engine=engine.kind,
-        engine_arguments=shaping,
-        exact_ids=engine.kind == "vllm",
+        tokenizer=endpoint.tokenizer if endpoint else evaluation.model_uri,
+        engine="endpoint" if endpoint else engine.kind,
+        engine_arguments=() if endpoint else shaping,
+        exact_ids=endpoint is None and engine.kind == "vllm",
         sampling=sampling_of(spec),
         lengths=spec.scored_lengths,
         benchmarks=tuple(spec.benchmarks),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+
+from deepcoder_api.evaluation import EndpointModel
 from deepcoder_api.evaluation_benchmarks import Benchmark
 from deepcoder_api.lifecycle import TerminationMessage
 from deepcoder_api.resolve import ResolvedEvaluation
@@ -10,19 +14,37 @@ from deepcoder_data.causes import cause, failure
 from deepcoder_data.checks import check_file, check_model, check_storage
 from deepcoder_data.configuration import read_resource
 from deepcoder_data.store import ObjectStore, StoreError, open_store
-from deepcoder_data.termination import PermanentError, run_process
+from deepcoder_data.termination import PermanentError, RetryableError, run_process
 from deepcoder_evaluation.benchmarks.loading import load_benchmark
 from deepcoder_evaluation.benchmarks.registry import kinds
+from deepcoder_evaluation.chat import EngineError
+from deepcoder_evaluation.engines import KEY_VARIABLE, Engines, check_address
+from deepcoder_evaluation.job import job_of
+
+ADDRESS_SECONDS = 60.0
 
 
 def preflight(evaluation: ResolvedEvaluation, store: ObjectStore) -> str:
     """Check bucket, key, model and every row of every benchmark; returns a sentence. Raises PermanentError."""
     spec = evaluation.spec
     check_storage(store, spec.storage)
-    field = "spec.model.uri" if spec.model.uri is not None else "spec.model.trainingRun"
-    check_model(store, spec.storage, evaluation.model_uri, field=field)
+    if spec.model.endpoint is not None:
+        _check_endpoint(evaluation, spec.model.endpoint)
+    else:
+        field = "spec.model.uri" if spec.model.uri is not None else "spec.model.trainingRun"
+        check_model(store, spec.storage, evaluation.model_uri, field=field)
     problems = sum(_problems(store, spec.storage, benchmark) for benchmark in spec.benchmarks)
     return f"the model, the bucket and {problems} problems of {len(spec.benchmarks)} benchmark(s) are there"
+
+
+def _check_endpoint(evaluation: ResolvedEvaluation, endpoint: EndpointModel) -> None:
+    """The address answers, takes the key and serves the model."""
+    engines = Engines(endpoint.url, foreign=True, key=os.environ.get(KEY_VARIABLE))
+    try:
+        asyncio.run(check_address(engines, job_of(evaluation), ADDRESS_SECONDS))
+    except EngineError as error:
+        kind = RetryableError if error.retryable else PermanentError
+        raise kind("EndpointNotReady", cause("spec.model.endpoint.url", endpoint.url, str(error))) from error
 
 
 def _problems(store: ObjectStore, storage: StorageSpec, benchmark: Benchmark) -> int:

@@ -30,6 +30,8 @@ def find_model(model: EvaluatedModel, run: TrainingRunResource | None) -> Found 
     """The model's place. `run` is the TrainingRun that the evaluation names, None when there is no such run."""
     if model.uri is not None:
         return Found(model.uri)
+    if model.endpoint is not None:
+        return Found(model.endpoint.url)
     assert model.training_run is not None
     name, choice = model.training_run.name, model.training_run.checkpoint
     if run is None:

@@ -32,19 +32,26 @@ def addresses(owner: Owner) -> Addresses:
     )
 
 
-def foundations(owner: Owner, operator_namespace: str) -> list[Document]:
-    """What must be there before any pod: accounts, network policies, Services and a budget."""
+def foundations(owner: Owner, operator_namespace: str, *, serves: bool = True) -> list[Document]:
+    """What must be there before any pod: accounts, network policies, Services and a budget.
+
+    `serves`: the model is served by pods of the evaluation, and not by somebody's endpoint.
+    """
     evaluator = objects.from_roles(owner, "evaluator")
     operator = objects.from_operator(operator_namespace)
+    engine_policy = objects.network_policy(
+        owner, "engine", [objects.ingress_rule([evaluator], GENERATE_PORT)], egress=True
+    )
+    engine_service = objects.service(owner, "engine", "engine", {"generate": GENERATE_PORT})
     return [
         objects.service_account(owner, "pods"),
         objects.service_account(owner, "sandbox"),
         objects.network_policy(owner, "preflight", [], egress=True),
         objects.network_policy(owner, "sandbox", [objects.ingress_rule([evaluator], SANDBOX_PORT)], egress=False),
-        objects.network_policy(owner, "engine", [objects.ingress_rule([evaluator], GENERATE_PORT)], egress=True),
+        *([engine_policy] if serves else []),
         objects.network_policy(owner, "evaluator", [objects.ingress_rule([operator], ORCHESTRATOR_PORT)], egress=True),
         objects.service(owner, "sandbox", "sandbox", {"grading": SANDBOX_PORT}, headless=True),
-        objects.service(owner, "engine", "engine", {"generate": GENERATE_PORT}),
+        *([engine_service] if serves else []),
         objects.disruption_budget(owner, "sandbox"),
     ]
 

@@ -50,7 +50,12 @@ class Context:
     def secrets(self) -> dict[str, str]:
         """Names of Secrets, and the fields that name them."""
         spec = self.evaluation.spec
-        named = {spec.storage.secret_name: "spec.storage.secretName", spec.model.secret_name: "spec.model.secretName"}
+        endpoint = spec.model.endpoint
+        named = {
+            spec.storage.secret_name: "spec.storage.secretName",
+            spec.model.secret_name: "spec.model.secretName",
+            endpoint.secret_name if endpoint else None: "spec.model.endpoint.secretName",
+        }
         return {name: field for name, field in named.items() if name}
 
 
@@ -95,14 +100,14 @@ def _frozen(
         return read_frozen(ResolvedEvaluation, children.config)
     model = find_model(evaluation.spec.model, facts.training_run)
     if isinstance(model, Found):
-        meta = evaluation.metadata
+        meta, endpoint = evaluation.metadata, evaluation.spec.model.endpoint
         resolved = ResolvedEvaluation(
             namespace=meta.namespace,
             name=meta.name,
             uid=meta.uid,
             spec=evaluation.spec,
             model_uri=model.uri,
-            model_name=meta.name,
+            model_name=endpoint.name if endpoint else meta.name,
         )
         return Frozen(resolved, around.images)
     return model
@@ -127,7 +132,9 @@ def _fit_for_a_cluster(context: Context) -> EvaluationPlan | None:
         for index, one in enumerate(spec.benchmarks)
         for field, uri in (("uri", one.uri), ("ratingsUri", one.ratings_uri), ("standingsUri", one.standings_uri))
     ]
-    return gates.local_only(context.draft, [("spec.model.uri", spec.model.uri), *uris])
+    endpoint = spec.model.endpoint
+    tokenizer = ("spec.model.endpoint.tokenizer", endpoint.tokenizer if endpoint else None)
+    return gates.local_only(context.draft, [("spec.model.uri", spec.model.uri), tokenizer, *uris])
 
 
 def _runtime_class(context: Context) -> EvaluationPlan | None:
@@ -137,7 +144,8 @@ def _runtime_class(context: Context) -> EvaluationPlan | None:
 
 def _foundations(context: Context) -> EvaluationPlan | None:
     frozen = config_map(context.owner, context.frozen.resource, context.frozen.images)
-    documents = evaluation_objects.foundations(context.owner, context.around.operator_namespace)
+    serves = context.frozen.resource.spec.model.endpoint is None
+    documents = evaluation_objects.foundations(context.owner, context.around.operator_namespace, serves=serves)
     context.draft.actions += missing(context.children, [frozen, *documents])
     return None
 
@@ -151,11 +159,13 @@ def _preflight(context: Context) -> EvaluationPlan | None:
 def _servers(context: Context) -> EvaluationPlan | None:
     draft, children, now = context.draft, context.children, context.around.now
     # The engine loads its model while the sandbox shows its isolation.
-    gates.deployed(draft, children, evaluation_objects.engine_deployment(context.owner, context.frozen))
+    serves = context.frozen.resource.spec.model.endpoint is None
+    if serves:
+        gates.deployed(draft, children, evaluation_objects.engine_deployment(context.owner, context.frozen))
     replicas = context.evaluation.spec.sandbox.replicas
     deployment = evaluation_objects.sandbox_deployment(context.owner, context.frozen, replicas)
     stopped = gates.sandbox(draft, children, deployment, "Starting", now)
-    if stopped is not None or children.jobs_of("evaluator"):
+    if stopped is not None or children.jobs_of("evaluator") or not serves:
         return stopped
     pods = [pod for pod in children.pods_of("engine") if not pod.terminating]
     if any(pod.ready for pod in pods):

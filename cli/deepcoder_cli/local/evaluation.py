@@ -49,15 +49,17 @@ class LocalEvaluation:
         logs = self._state / "logs"
         self._say("preflight: model, bucket, key and benchmarks")
         run_process(evaluation_preflight_process(self._evaluation, self._at), logs, self._secrets, PREFLIGHT_SECONDS)
-        engine = engine_process(self._evaluation, self._at, port=self._engine_port)
-        for before in engine.before:
+        serves = self._evaluation.spec.model.endpoint is None
+        engines = [engine_process(self._evaluation, self._at, port=self._engine_port)] if serves else []
+        for before in (before for engine in engines for before in engine.before):
             self._say("fetching the model")
             run_process(before, logs, self._secrets, FETCH_SECONDS)
-        self._say(f"starting the engine (logs: {logs})")
+        self._say(f"starting the {'engine' if serves else 'evaluator'} (logs: {logs})")
         evaluator = evaluator_process(self._evaluation, self._at, port=self._port)
         started: list[LocalProcess] = []
         try:
-            started += [start_process(process, logs, self._secrets) for process in (engine, evaluator)]
+            for process in (*engines, evaluator):
+                started.append(start_process(process, logs, self._secrets))
             message = self._follow(*started)
         finally:
             end_all(started)
@@ -65,10 +67,12 @@ class LocalEvaluation:
             raise RuntimeError("the evaluator ended well but named no report; this is a defect")
         return message
 
-    def _follow(self, engine: LocalProcess, evaluator: LocalProcess) -> TerminationMessage | None:
+    def _follow(self, *processes: LocalProcess) -> TerminationMessage | None:
+        *engines, evaluator = processes
         while evaluator.running:
-            if not engine.running:
-                raise engine.failure()
+            for engine in engines:
+                if not engine.running:
+                    raise engine.failure()
             self._poll()
             time.sleep(POLL_SECONDS)
         return evaluator.wait()

@@ -8,7 +8,8 @@ from deepcoder_api.manifest import EvaluationResource, Resource, TrainingRunReso
 
 STORAGE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 MODEL_VARIABLES = ("HF_TOKEN",)
-SECRET_VARIABLES = (*STORAGE_VARIABLES, "AWS_SESSION_TOKEN", *MODEL_VARIABLES)
+ENDPOINT_VARIABLES = ("OPENAI_API_KEY",)
+SECRET_VARIABLES = (*STORAGE_VARIABLES, "AWS_SESSION_TOKEN", *MODEL_VARIABLES, *ENDPOINT_VARIABLES)
 
 
 def refusals(resources: Sequence[Resource], secrets: Mapping[str, str]) -> list[str]:
@@ -46,7 +47,9 @@ def _model(resource: Resource, runs: Mapping[str, TrainingRunResource]) -> list[
 
 
 def _secrets(resource: Resource, secrets: Mapping[str, str]) -> list[str]:
+    endpoint = resource.spec.model.endpoint if isinstance(resource, EvaluationResource) else None
     given = (
+        ("spec.model.endpoint.secretName", endpoint.secret_name if endpoint else None, ENDPOINT_VARIABLES),
         ("spec.storage.secretName", resource.spec.storage.secret_name, STORAGE_VARIABLES),
         ("spec.model.secretName", resource.spec.model.secret_name, MODEL_VARIABLES),
     )

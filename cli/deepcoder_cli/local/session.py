@@ -69,13 +69,14 @@ class Session:
         folder, spec = self.state / "evaluations" / name, resource.spec
         if self.endpoint:
             spec = spec.model_copy(update={"storage": self._storage(resource)})
-        source = spec.model.training_run
-        uri = self._model_of(source) if source is not None else spec.model.uri
-        assert uri is not None, "a model is a URI or a training run's: the specification is checked"
+        source, endpoint = spec.model.training_run, spec.model.endpoint
+        uri = self._model_of(source) if source is not None else endpoint.url if endpoint else spec.model.uri
+        assert uri is not None, "a model is a URI, a training run's or an endpoint's: the specification is checked"
         uid = identity_of(spec, folder).uid
+        model_name = endpoint.name if endpoint else name
         evaluation = ResolvedEvaluation(
-            namespace=NAMESPACE, name=name, uid=uid, spec=spec, model_uri=uri, model_name=name
-        )  # fmt: skip
+            namespace=NAMESPACE, name=name, uid=uid, spec=spec, model_uri=uri, model_name=model_name
+        )
         message = LocalEvaluation(
             evaluation,
             folder,

@@ -11,6 +11,7 @@ from deepcoder_api.evaluation import BenchmarkScore
 from deepcoder_api.lifecycle import EvaluationProgress
 from deepcoder_api.specification import kubernetes_form
 from deepcoder_operator.observed import Children
+from deepcoder_operator.plan import Create
 from tests.operator_builders import (
     EVALUATION_OWNER,
     ROOT,
@@ -93,6 +94,26 @@ def test_only_a_preflight_starts_before_the_checks_are_passed() -> None:
         "PodDisruptionBudget tiny-ev-sandbox",
         "Job tiny-ev-preflight-1",
     ]
+
+
+def test_a_model_that_is_served_already_gets_no_engine() -> None:
+    """No Deployment, Service or policy of one; the evaluator starts when the sandbox is ready, with key and address."""
+    endpoint = {"url": "https://host/v1", "name": "some/model", "secretName": "key"}
+    world = evaluation_world(model={"uri": None, "endpoint": endpoint})
+    assert not [name for name in created(world.plan()) if "engine" in name]
+    world.settle()
+    world.change_job("preflight", complete=True)
+    assert created(world.look()) == ["Deployment tiny-ev-sandbox"]
+    world.see(pod("sandbox", ready=True))
+    plan = world.look()
+    assert created(plan) == ["Job tiny-ev-evaluator-1"]
+    assert plan.status.model == "https://host/v1"
+    (action,) = [action for action in plan.actions if isinstance(action, Create)]
+    (container,) = action.document["spec"]["template"]["spec"]["containers"]
+    assert "https://host/v1" in container["command"]
+    references = [(one["name"], one.get("valueFrom", {}).get("secretKeyRef")) for one in container["env"]]
+    names = {name: secret["name"] for name, secret in references if secret}
+    assert names["OPENAI_API_KEY"] == "key"
 
 
 def test_engine_and_sandbox_start_side_by_side() -> None:

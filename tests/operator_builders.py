@@ -197,6 +197,11 @@ def workloads(**spec: Any) -> dict[str, Document]:
     }
 
 
+def evaluation_foundations(owner: Owner, operator_namespace: str, **spec: Any) -> list[Document]:
+    """What an evaluation has before any pod."""
+    return evaluation_objects.foundations(owner, operator_namespace, frozen_evaluation(**spec).resource.spec)
+
+
 def evaluation_workloads(**spec: Any) -> dict[str, Document]:
     """Every Job and Deployment of an evaluation, by role."""
     frozen = frozen_evaluation(**spec)

@@ -486,6 +486,20 @@ ACROSS_FIELDS = (
         create='spec.contextLengths: Invalid value: "object": shorter lengths of an endpoint\'s answers need',
     ),
     _evaluation(
+        "another-engine-without-its-image",
+        "spec.engine",
+        {"kind": "sglang"},
+        validate="spec.engine.pod.image: kind sglang needs its image, such as the one its makers publish",
+        create='spec.engine.pod.image: Invalid value: "object": an engine other than vllm needs its image',
+    ),
+    _evaluation(
+        "serve-what-is-served",
+        "spec",
+        {**evaluation()["spec"], "model": {"endpoint": {"url": "https://host", "name": "m"}}, "serve": True},
+        validate="spec.serve: a model.endpoint is served already",
+        create='spec.serve: Invalid value: "object": a model.endpoint is served already',
+    ),
+    _evaluation(
         "length-twice",
         "spec.contextLengths",
         [50, 50],

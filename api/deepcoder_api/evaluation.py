@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -102,14 +102,39 @@ class EvaluatedModel(Specification):
         return self
 
 
+EngineKind = Literal["vllm", "sglang", "tgi", "tensorrt-llm"]
+_OTHER_ENGINES: dict[str, Any] = {
+    "x-rules": [
+        {
+            "rule": "self.kind == 'vllm' || has(self.pod.image)",
+            "fieldPath": ".pod.image",
+            "message": "an engine other than vllm needs its image",
+        },
+        {
+            "rule": "self.kind == 'vllm' || self.gpusPerReplica > 0",
+            "fieldPath": ".gpusPerReplica",
+            "message": "an engine other than vllm needs a GPU",
+        },
+    ]
+}
+
+
 class EngineSpec(Specification):
     """The server that answers."""
 
-    kind: Literal["vllm"] = Field(default="vllm", description="The serving engine.")
+    model_config = ConfigDict(json_schema_extra=_OTHER_ENGINES)
+
+    kind: EngineKind = Field(
+        default="vllm",
+        description="The serving engine. sglang, tgi (Text Generation Inference) and tensorrt-llm (trtllm-serve) need "
+        "pod.image and a GPU; they tell no token ids, so that shorter contextLengths are approximate.",
+    )
     replicas: int = Field(default=1, ge=1, le=512, description="Engine pods.")
     gpus_per_replica: int = Field(default=1, ge=0, le=16, description="GPUs of each pod; 0 serves on CPU.")
     tensor_parallel: int = Field(default=1, ge=1, le=16, description="GPUs that share one copy of the model.")
-    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1, description="Share of GPU memory that vLLM takes.")
+    gpu_memory_utilization: float = Field(
+        default=0.9, gt=0, le=1, description="Share of GPU memory that the engine takes."
+    )
     max_model_length: int | None = Field(
         default=None,
         ge=2,
@@ -120,6 +145,14 @@ class EngineSpec(Specification):
         default_factory=list, max_length=64, description="Further arguments of the server."
     )
     pod: PodSpec = Field(default=PodSpec(), description="What is set on the engine pods.")
+
+    @model_validator(mode="after")
+    def _other_engines_are_given_an_image(self) -> EngineSpec:
+        if self.kind != "vllm" and self.pod.image is None:
+            raise ValueError(f"pod.image: kind {self.kind} needs its image, such as the one its makers publish")
+        if self.kind != "vllm" and self.gpus_per_replica == 0:
+            raise ValueError(f"gpusPerReplica: kind {self.kind} needs a GPU; vllm alone serves on CPU")
+        return self
 
 
 class EvaluationSampling(Specification):
@@ -176,6 +209,11 @@ class EvaluationSpec(Specification):
                     "message": "shorter lengths of an endpoint's answers need model.endpoint.tokenizer",
                 },
                 {
+                    "rule": "!self.serve || !has(self.model.endpoint)",
+                    "fieldPath": ".serve",
+                    "message": "a model.endpoint is served already",
+                },
+                {
                     "rule": "self.contextLengths.all(n, self.contextLengths.exists_one(m, m == n))",
                     "fieldPath": ".contextLengths",
                     "message": "each may stand once",
@@ -203,6 +241,11 @@ class EvaluationSpec(Specification):
         min_length=1, max_length=32, description="What to score on.", json_schema_extra={"x-list-map-keys": ["name"]}
     )
     sandbox: SandboxSpec = Field(default=SandboxSpec(), description="The sandbox pods.")
+    serve: bool = Field(
+        default=False,
+        description="Keep the engine up after the scores, as an OpenAI-compatible Service for the namespace's pods, "
+        "until the Evaluation is deleted.",
+    )
     storage: StorageSpec = Field(description="Where samples and the report are written.")
     active_deadline_seconds: int | None = Field(
         default=None,
@@ -245,6 +288,8 @@ class EvaluationSpec(Specification):
                 f"contextLengths: {max(lengths)} is more than sampling.maxTokens ({limit}): answers end there"
             )
         endpoint = self.model.endpoint
+        if self.serve and endpoint is not None:
+            raise ValueError("serve: a model.endpoint is served already")
         if endpoint is not None and endpoint.tokenizer is None and len(self.scored_lengths) > 1:
             raise ValueError(
                 f"contextLengths: {min(lengths)} is shorter than the answers ({self.response_limit}); to cut those of "

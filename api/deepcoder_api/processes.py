@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from deepcoder_api.evaluation_engines import Serving, engine_command
 from deepcoder_api.problems import Strict
 from deepcoder_api.resolve import ResolvedEvaluation, ResolvedRun
 from deepcoder_api.specification import PodSpec, Resources, SandboxPod, SandboxSpec, StorageSpec
@@ -30,6 +31,7 @@ POLICY_NAME = "policy"
 SANDBOX_DRAIN_SECONDS = 45
 SANDBOX_GRACE_SECONDS = 60
 
+_OFFLINE = {"HF_HUB_OFFLINE": "1"}
 # Threads that wait must not spin: on CPU the cores are shared with the other parts of the run.
 _SHARED_CORES = {"OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -229,23 +231,12 @@ def evaluation_preflight_process(evaluation: ResolvedEvaluation, at: Addresses) 
 def engine_process(evaluation: ResolvedEvaluation, at: Addresses, *, port: int = GENERATE_PORT) -> Process:
     """One serving engine with an OpenAI-compatible API."""
     engine = evaluation.spec.engine
-    arguments = [
-        *("--model", at.model_directory, "--served-model-name", evaluation.model_name),
-        *("--host", at.bind, "--port", str(port)),
-        *("--tensor-parallel-size", str(engine.tensor_parallel)),
-    ]
-    if engine.max_model_length is not None:
-        arguments += ["--max-model-len", str(engine.max_model_length)]
-    if engine.gpus_per_replica == 0:
-        # Without chunked prefill: on CPU vLLM ends when it cuts the prompt of an answer that has a seed of its own.
-        arguments += ["--enforce-eager", "--no-enable-chunked-prefill", "--dtype", "float32"]
-    else:
-        arguments += ["--gpu-memory-utilization", str(engine.gpu_memory_utilization)]
+    serving = Serving(at.model_directory, evaluation.model_name, at.bind, port, at.python)
     return Process(
         role="engine",
         image="rollout",
-        command=(at.python, "-m", "vllm.entrypoints.openai.api_server", *arguments, *engine.extra_args),
-        environment={**_vllm(engine.gpus_per_replica), **engine.pod.env},
+        command=engine_command(engine, serving),
+        environment={**(_vllm(engine.gpus_per_replica) if engine.kind == "vllm" else _OFFLINE), **engine.pod.env},
         ports={"generate": port},
         volumes=(
             *_model_volumes(evaluation.model_uri, at),
@@ -335,7 +326,7 @@ def _threads(gpus: int) -> dict[str, str]:
 
 
 def _vllm(gpus: int) -> dict[str, str]:
-    common = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    common = {**_OFFLINE, "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     if gpus:
         return common
     # vLLM compiles a few functions even in eager mode, with a C++ compiler that the image has no other use for.

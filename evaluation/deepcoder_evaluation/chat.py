@@ -15,7 +15,7 @@ from deepcoder_evaluation.back_pressure import BackPressure, asked_pause, own_pa
 from deepcoder_evaluation.chat_stream import DONE, AnswerParts, BrokenAnswerError
 from deepcoder_evaluation.job import Sampling
 
-RETRIED_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+RETRIED_STATUSES = frozenset({408, 409, 424, 425, 429, 500, 502, 503, 504, 529})
 MAX_BROKEN = 8
 """Broken answers one after the other, with no other trouble between, before the server is taken not to speak this
 protocol, or the prompt to be one that it cannot answer."""
@@ -40,7 +40,8 @@ class _TryAgainError(Exception):
 class ChatEngine:
     """An engine's chat route. `deadline_seconds` bounds one answer with all its retries.
 
-    `base_url` may end in /v1 or not. `token_ids` asks for the answer's token ids, which vLLM tells.
+    `base_url` may end in /v1 or not. `token_ids` asks for the answer's token ids, which vLLM tells. `any_name`: it
+    serves one model, under whatever name.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class ChatEngine:
         deadline_seconds: float,
         token_ids: bool = False,
         headers: Mapping[str, str] | None = None,
+        any_name: bool = False,
     ) -> None:
         self._url = base_url.rstrip("/").removesuffix("/v1")
         self._model = model
@@ -61,6 +63,7 @@ class ChatEngine:
         self._headers = dict(headers or {})
         self._pressure = BackPressure()
         self._limit_name = "max_tokens"
+        self._any_name = any_name
 
     async def wait_ready(self, deadline_seconds: float) -> str:
         """Wait until the engine serves the model; returns its version, or "unknown". Raises EngineError.
@@ -81,7 +84,7 @@ class ChatEngine:
                         if response.status_code in (404, 405):
                             return await self._version()
                         served = [entry["id"] for entry in response.json()["data"]]
-                        if self._model in served:
+                        if self._model in served or (served and self._any_name):
                             return await self._version()
                         last = f"it serves {served}, not {self._model!r}"
                     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:

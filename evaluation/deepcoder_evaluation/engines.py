@@ -19,6 +19,8 @@ from deepcoder_evaluation.job import EvaluationJob
 READY_SECONDS = 3600.0
 ANSWER_SECONDS = 7200.0
 CONNECT_SECONDS = 30.0
+NAMELESS = ("tgi", "tensorrt-llm")
+"""Engines that name what they serve by its folder."""
 VERSION = "engine.json"
 KEY_VARIABLE = "OPENAI_API_KEY"
 
@@ -59,6 +61,7 @@ class Engines:
                 deadline_seconds=self.answer_seconds,
                 token_ids=job.exact_ids and len(job.lengths) > 1,
                 headers=self.headers,
+                any_name=job.engine in NAMELESS,
             )
             awaited = AwaitedEngine(engine, folder, self.ready_seconds)
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from deepcoder_api.evaluation import EvaluationSpec
 from deepcoder_api.processes import (
     GENERATE_PORT,
     ORCHESTRATOR_PORT,
@@ -32,16 +33,16 @@ def addresses(owner: Owner) -> Addresses:
     )
 
 
-def foundations(owner: Owner, operator_namespace: str, *, serves: bool = True) -> list[Document]:
+def foundations(owner: Owner, operator_namespace: str, spec: EvaluationSpec) -> list[Document]:
     """What must be there before any pod: accounts, network policies, Services and a budget.
 
-    `serves`: the model is served by pods of the evaluation, and not by somebody's endpoint.
+    A model behind somebody's endpoint needs no engine; one that stays up may be asked by every pod of the namespace.
     """
+    serves = spec.model.endpoint is None
     evaluator = objects.from_roles(owner, "evaluator")
     operator = objects.from_operator(operator_namespace)
-    engine_policy = objects.network_policy(
-        owner, "engine", [objects.ingress_rule([evaluator], GENERATE_PORT)], egress=True
-    )
+    asking = [evaluator, *([objects.FROM_NAMESPACE] if spec.serve else [])]
+    engine_policy = objects.network_policy(owner, "engine", [objects.ingress_rule(asking, GENERATE_PORT)], egress=True)
     engine_service = objects.service(owner, "engine", "engine", {"generate": GENERATE_PORT})
     return [
         objects.service_account(owner, "pods"),
@@ -54,6 +55,11 @@ def foundations(owner: Owner, operator_namespace: str, *, serves: bool = True) -
         *([engine_service] if serves else []),
         objects.disruption_budget(owner, "sandbox"),
     ]
+
+
+def served_at(owner: Owner) -> str:
+    """The address of a model that stays up."""
+    return f"http://{owner.host('engine')}:{GENERATE_PORT}/v1"
 
 
 def preflight_job(owner: Owner, frozen: Frozen[ResolvedEvaluation], number: int) -> Document:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deepcoder_api.evaluation import EvaluationStatus
 from deepcoder_api.lifecycle import EvaluationProgress, TerminationMessage
@@ -16,7 +16,7 @@ from deepcoder_operator.evaluated_model import Found, Unavailable, find_model
 from deepcoder_operator.frozen import Frozen, config_map, read_frozen
 from deepcoder_operator.labels import Owner
 from deepcoder_operator.observed import Children
-from deepcoder_operator.plan import Create, Failure, Plan, Surroundings, missing
+from deepcoder_operator.plan import Create, Delete, Failure, Plan, Surroundings, missing
 from deepcoder_operator.trials import MOST_JOBS, Trial, read_trial
 
 PROGRESS_SECONDS = 5.0
@@ -64,8 +64,11 @@ def plan_evaluation(
 ) -> EvaluationPlan:
     """The next actions and the status of `evaluation`. Raises FrozenConfigError when its ConfigMap cannot be read."""
     meta = evaluation.metadata
+    owner = Owner("Evaluation", meta.namespace, meta.name, meta.uid)
     if evaluation.status.phase in ENDED:
-        return ended(evaluation.status, meta.generation, children)
+        plan = ended(evaluation.status, meta.generation, children)
+        served = evaluation.status.phase == "Succeeded" and evaluation.spec.serve
+        return _served(plan, evaluation, owner, children, around) if served else plan
     draft = Draft(evaluation.status, meta.generation, around.now, children)
     frozen = _frozen(evaluation, children, facts, around)
     if isinstance(frozen, Unavailable):
@@ -73,7 +76,6 @@ def plan_evaluation(
             return draft.fail(frozen.failure)
         draft.phase("Waiting", frozen.waiting, reason=frozen.reason)
         return draft.plan(WAIT_SECONDS)
-    owner = Owner("Evaluation", meta.namespace, meta.name, meta.uid)
     context = Context(evaluation, owner, children, facts, around, draft, frozen)
     draft.begin()
     draft.set(model=frozen.resource.model_uri)
@@ -144,8 +146,8 @@ def _runtime_class(context: Context) -> EvaluationPlan | None:
 
 def _foundations(context: Context) -> EvaluationPlan | None:
     frozen = config_map(context.owner, context.frozen.resource, context.frozen.images)
-    serves = context.frozen.resource.spec.model.endpoint is None
-    documents = evaluation_objects.foundations(context.owner, context.around.operator_namespace, serves=serves)
+    spec = context.frozen.resource.spec
+    documents = evaluation_objects.foundations(context.owner, context.around.operator_namespace, spec)
     context.draft.actions += missing(context.children, [frozen, *documents])
     return None
 
@@ -216,4 +218,23 @@ def _succeed(context: Context, message: TerminationMessage) -> EvaluationPlan:
     total = context.evaluation.status.total
     context.draft.set(scores=scores, pass_at_1=first, report=message.uri, answered=total)
     said = ", ".join(f"{score.name}: pass@1 {score.pass_at_1:.3f} over {score.problems} problems" for score in scores)
-    return context.draft.succeed(said or "done")
+    if not context.evaluation.spec.serve:
+        return context.draft.succeed(said or "done")
+    address = evaluation_objects.served_at(context.owner)
+    plan = context.draft.succeed(f"{said or 'done'}; {context.frozen.resource.model_name} is served at {address}")
+    return _served(plan, context.evaluation, context.owner, context.children, context.around)
+
+
+def _served(
+    plan: EvaluationPlan, evaluation: EvaluationResource, owner: Owner, children: Children, around: Surroundings
+) -> EvaluationPlan:
+    """The plan of an evaluation that has ended well and whose engine stays up: it is not released, and made again."""
+    kept = tuple(
+        action for action in plan.actions if not (isinstance(action, Delete) and action.name == owner.child("engine"))
+    )
+    if not children.config:
+        return replace(plan, actions=kept)
+    frozen = read_frozen(ResolvedEvaluation, children.config)
+    draft = Draft(evaluation.status, evaluation.metadata.generation, around.now, children)
+    gates.deployed(draft, children, evaluation_objects.engine_deployment(owner, frozen))
+    return replace(plan, actions=(*kept, *draft.actions))

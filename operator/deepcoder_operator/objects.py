@@ -157,6 +157,10 @@ def network_policy(owner: Owner, role: str, ingress: Sequence[Document], *, egre
     }
 
 
+FROM_NAMESPACE: Document = {"podSelector": {}}
+"""Every pod of the namespace."""
+
+
 def ingress_rule(peers: Sequence[Document], *ports: int) -> Document:
     """From these peers to these TCP ports; no port means all."""
     rule: Document = {"from": list(peers)}

@@ -18,7 +18,8 @@ def refusals(resources: Sequence[Resource], secrets: Mapping[str, str]) -> list[
     found: list[str] = []
     for resource in resources:
         title = f"{resource.kind}/{resource.metadata.name}"
-        found += [f"{title}: {text}" for text in (*_model(resource, runs), *_secrets(resource, secrets))]
+        texts = (*_model(resource, runs), *_serve(resource), *_secrets(resource, secrets))
+        found += [f"{title}: {text}" for text in texts]
     return found
 
 
@@ -43,6 +44,12 @@ def _model(resource: Resource, runs: Mapping[str, TrainingRunResource]) -> list[
             return [f'spec.model.trainingRun.name: "{name}" is not among the given files; give its file too']
         if choice.best is not None and runs[name].spec.validation is None:
             return [f'spec.model.trainingRun.checkpoint.best: the run "{name}" has no validation to choose one by']
+    return []
+
+
+def _serve(resource: Resource) -> list[str]:
+    if isinstance(resource, EvaluationResource) and resource.spec.serve:
+        return ["spec.serve: true: a Service is a cluster's; here an engine ends with its evaluation"]
     return []
 
 

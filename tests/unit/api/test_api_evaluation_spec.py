@@ -61,6 +61,9 @@ def test_answers_in_flight_grow_with_the_replicas(parts: dict[str, Any], expecte
         ({"kind": "livecodebench", "release": "v9"}, {}, "release"),
         ({"kind": "aime"}, {}, "'livecodebench'"),
         ({"repeats": 0}, {}, "repeats"),
+        ({}, {"engine": {"kind": "sglang"}}, "pod.image: kind sglang needs its image"),
+        ({}, {"engine": {"kind": "tgi", "gpusPerReplica": 0, "pod": {"image": "i"}}}, "gpusPerReplica: kind tgi needs"),
+        ({}, {"serve": True, "model": {"endpoint": {"url": "http://h", "name": "m"}}}, "serve: a model.endpoint is"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_field(benchmark: dict[str, Any], parts: dict[str, Any], said: str) -> None:

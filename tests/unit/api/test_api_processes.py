@@ -177,6 +177,31 @@ def test_the_engine_without_and_with_gpus() -> None:
     assert gpu.gpus == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "program", "options"),
+    [
+        ("vllm", "python3 -m vllm.entrypoints.openai.api_server", "tensor-parallel-size max-model-len "
+         "gpu-memory-utilization"),
+        ("sglang", "python3 -m sglang.launch_server", "tp-size context-length mem-fraction-static"),
+        ("tgi", "text-generation-launcher", "num-shard max-total-tokens cuda-memory-fraction"),
+        ("tensorrt-llm", "trtllm-serve /model", "tp_size max_seq_len kv_cache_free_gpu_memory_fraction"),
+    ],
+)  # fmt: skip
+def test_each_engine_by_its_own_names(kind: str, program: str, options: str) -> None:
+    """Shards, length and memory; the model's folder; the user's arguments last; shared memory, and a health probe."""
+    given = {"kind": kind, "gpusPerReplica": 2, "tensorParallel": 2, "maxModelLength": 70000, "extraArgs": ["--more"]}
+    process = engine_process(evaluation(engine={**given, "pod": {"image": "made/by:them"}}), AT)
+    assert " ".join(process.command).startswith(f"{program} ")
+    assert [option(process, f"--{name}") for name in options.split()] == ["2", "70000", "0.9"]
+    assert "/model" in process.command
+    assert process.command[-1] == "--more"
+    assert process.environment["HF_HUB_OFFLINE"] == "1"
+    assert "/dev/shm" in {volume.path for volume in process.volumes}
+    assert process.readiness is not None
+    assert process.readiness.path == "/health"
+    assert process.pod.image == "made/by:them"
+
+
 def test_a_model_on_a_claim_is_mounted_for_who_reads_it() -> None:
     """pvc://claim/path: the claim, read-only, wherever the model is read or checked."""
     found = all_processes(run(model={"uri": "pvc://models/base"}), evaluation(model={"uri": "pvc://models/base"}))

@@ -54,6 +54,12 @@ def parsed(*documents: Document) -> list[Resource]:
             KEYS,
             ['spec.model.secretName: "hub": the variable HF_TOKEN stands in for the Secret here, and is not set'],
         ),
+        ([evaluation(serve=True)], {}, ["spec.serve: true: a Service is a cluster's; here an engine ends"]),
+        (
+            [evaluation(model={"endpoint": {"url": "https://host", "name": "m", "secretName": "openai"}})],
+            {},
+            ['spec.model.endpoint.secretName: "openai": the variable OPENAI_API_KEY stands in for the Secret here'],
+        ),
         ([training_run(**WITH_SECRET), evaluation(**WITH_SECRET)], {}, [*["spec.storage.secretName"] * 4]),
     ],
 )

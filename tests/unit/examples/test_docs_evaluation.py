@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
+from deepcoder_api.evaluation import EngineKind
 from deepcoder_api.evaluation_benchmarks import BenchmarkKind
 from deepcoder_api.manifest import EvaluationResource, parse_resource, read_documents
 
@@ -22,10 +23,10 @@ def test_its_example_is_accepted() -> None:
     assert resource.spec.scored_lengths == (16384, 32768, 65536)
 
 
-def test_its_table_has_every_kind() -> None:
-    """And no other."""
+def test_its_tables_have_every_kind() -> None:
+    """Of benchmarks and of engines, and no other."""
     rows = re.findall(r"^\| `([a-z-]+)` \|", TEXT, re.MULTILINE)
-    assert set(rows) == set(get_args(BenchmarkKind))
+    assert set(rows) == {*get_args(BenchmarkKind), *get_args(EngineKind)}
 
 
 def test_the_published_evaluation_asks_base_and_tuned_model_the_same() -> None:

@@ -116,6 +116,20 @@ def test_a_model_that_is_served_already_gets_no_engine() -> None:
     assert names["OPENAI_API_KEY"] == "key"
 
 
+def test_a_model_that_is_to_be_served_stays_up_after_its_scores() -> None:
+    """All else is released; an engine that is deleted is made again; every pod of the namespace may ask it."""
+    world = evaluation_world("running", serve=True)
+    world.change_job("evaluator", complete=True)
+    world.see(pod("evaluator", 1, **ends("evaluator", 0, SCORED)))
+    plan = world.look()
+    assert plan.status.phase == "Succeeded"
+    assert "served at http://tiny-ev-engine.team.svc:8801/v1" in plan.status.message
+    assert "Deployment tiny-ev-engine" not in deleted(plan)
+    assert "Deployment tiny-ev-sandbox" in deleted(plan)
+    world.children = replace(world.children, deployments=())
+    assert created(world.look()) == ["Deployment tiny-ev-engine"]
+
+
 def test_engine_and_sandbox_start_side_by_side() -> None:
     """The engine loads its model while the sandbox shows its isolation."""
     world = evaluation_world()

@@ -16,6 +16,7 @@ from tests.operator_builders import (
     IMAGES,
     RUN_OWNER,
     UID,
+    evaluation_foundations,
     evaluation_workloads,
     frozen_run,
     workloads,
@@ -42,7 +43,7 @@ def every_document(run: Owner, evaluation: Owner) -> list[Document]:
         run_objects.trainer_job(run, frozen, 10_000, DATASET),
         run_objects.rollout_deployment(run, frozen, 1),
         run_objects.sandbox_deployment(run, frozen, 1),
-        *evaluation_objects.foundations(evaluation, "deepcoder-system"),
+        *evaluation_foundations(evaluation, "deepcoder-system"),
         *evaluation_workloads().values(),
     ]
 
@@ -140,7 +141,7 @@ def test_who_may_reach_the_pods_of_a_run() -> None:
 
 def test_who_may_reach_the_pods_of_an_evaluation() -> None:
     """Engine and sandbox answer the evaluator; the evaluator tells the operator its progress."""
-    found = policies(evaluation_objects.foundations(EVALUATION_OWNER, "ours"))
+    found = policies(evaluation_foundations(EVALUATION_OWNER, "ours"))
     assert {role: reach(policy) for role, policy in found.items()} == {
         "preflight": set(),
         "sandbox": {("evaluator", 8000)},
@@ -149,7 +150,17 @@ def test_who_may_reach_the_pods_of_an_evaluation() -> None:
     }
 
 
-@pytest.mark.parametrize("foundations", [run_objects.foundations, evaluation_objects.foundations])
+def test_a_model_that_stays_up_may_be_asked_by_its_namespace_and_one_of_an_endpoint_has_no_policy() -> None:
+    """On the engine's port alone: pods of other namespaces are not let in."""
+    served = policies(evaluation_foundations(EVALUATION_OWNER, "ours", serve=True))["engine"]
+    (rule,) = served["ingress"]
+    assert {"podSelector": {}} in rule["from"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 8801}]
+    endpoint = {"uri": None, "endpoint": {"url": "https://host", "name": "m"}}
+    assert "engine" not in policies(evaluation_foundations(EVALUATION_OWNER, "ours", model=endpoint))
+
+
+@pytest.mark.parametrize("foundations", [run_objects.foundations, evaluation_foundations])
 def test_only_the_sandbox_may_reach_nobody(foundations: Any) -> None:
     """No egress at all, not even to DNS; the others need the bucket and the hub."""
     found = policies(foundations(RUN_OWNER, "deepcoder-system"))
@@ -221,7 +232,7 @@ def test_parts_reach_each_other_by_the_names_of_services_that_are_there() -> Non
         f"{'dns+' if document['spec'].get('clusterIP') == 'None' else ''}http://{document['metadata']['name']}.team.svc:{port['port']}"
         for document in [
             *run_objects.foundations(RUN_OWNER, "x"), *run_objects.attempt_services(RUN_OWNER, 1),
-            *evaluation_objects.foundations(EVALUATION_OWNER, "x"),
+            *evaluation_foundations(EVALUATION_OWNER, "x"),
         ]
         if document["kind"] == "Service"
         for port in document["spec"]["ports"]

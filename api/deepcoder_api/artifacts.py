@@ -116,21 +116,6 @@ class EvaluationPaths:
         """The EvaluationReport as JSON."""
         return f"{self.root}/report.json"
 
-    @property
-    def page(self) -> str:
-        """The report as one page of HTML."""
-        return f"{self.root}/report.html"
-
-    @property
-    def answers(self) -> str:
-        """The folder of the answers, an object each, written as they come; what a resumed evaluation goes on from."""
-        return f"{self.root}/answers"
-
-    @property
-    def grades(self) -> str:
-        """The folder of their grades, likewise."""
-        return f"{self.root}/grades"
-
 
 class FileDigest(Strict):
     """One file of a completed folder."""

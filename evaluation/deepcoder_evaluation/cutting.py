@@ -7,6 +7,7 @@ approximate, because a model may write the same text by other tokens.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,33 +38,50 @@ class Cutter:
         self._tokenizer: Any = None if folder is None else _load(folder)
 
     def cut(self, answer: Answer, tokens: int) -> Cut:
-        """The answer under a limit of `tokens`. Raises ValueError when it must be cut and there is no tokenizer."""
-        if answer.answer_tokens <= tokens:
-            return Cut(answer.text, answer.finish_reason, answer.answer_tokens, exact=True)
+        """The answer under a limit of `tokens`. Raises as `cuts`."""
+        return self.cuts(answer, (tokens,))[0]
+
+    def cuts(self, answer: Answer, limits: Sequence[int]) -> list[Cut]:
+        """The answer under each limit in tokens. Raises ValueError when it must be cut and there is no tokenizer."""
+        whole = Cut(answer.text, answer.finish_reason, answer.answer_tokens, exact=True)
+        shorter = [limit for limit in limits if limit < answer.answer_tokens]
+        if not shorter:
+            return [whole] * len(limits)
         if self._tokenizer is None:
             raise ValueError(
-                f"an answer of {answer.answer_tokens} tokens cannot be cut at {tokens}: "
+                f"an answer of {answer.answer_tokens} tokens cannot be cut at {shorter[0]}: "
                 "the model's tokenizer is not known"
             )
-        if answer.ids is not None and self._reproduces(answer):
-            text = self._written(answer.ids[:tokens], answer.prompt_ids)
-            return Cut(text, "length", tokens, exact=True)
-        encoding = self._tokenizer.encode(answer.text, add_special_tokens=False)
-        end = encoding.offsets[tokens - 1][1] if len(encoding.offsets) >= tokens else len(answer.text)
-        return Cut(answer.text[:end], "length", tokens, exact=False)
+        texts = self._exact(answer, shorter)
+        exact = texts is not None
+        if texts is None:
+            texts = self._approximate(answer.text, shorter)
+        return [Cut(texts[limit], "length", limit, exact) if limit in texts else whole for limit in limits]
 
-    def _reproduces(self, answer: Answer) -> bool:
-        """Whether the ids, written as text, give the answer: not so where the engine took its text apart."""
-        assert answer.ids is not None
-        ids = answer.ids[:-1] if answer.finish_reason == "stop" else answer.ids
-        return self._written(ids, answer.prompt_ids) == answer.text
+    def _exact(self, answer: Answer, limits: Sequence[int]) -> dict[int, str] | None:
+        """The text of the first tokens by the engine's ids, by limit, less a character whose last bytes are missing.
 
-    def _written(self, ids: Sequence[int], prompt_ids: Sequence[int] | None) -> str:
-        """The ids as text; characters whose last bytes are not there are left out."""
+        None where there are no ids, or where they, written as text, do not give the answer: an engine took it apart.
+        """
         from tokenizers.decoders import DecodeStream
 
-        stream = DecodeStream(ids=list(prompt_ids or ()), skip_special_tokens=True)
-        return "".join(stream.step(self._tokenizer, id) or "" for id in ids)
+        if answer.ids is None:
+            return None
+        stream = DecodeStream(ids=list(answer.prompt_ids or ()), skip_special_tokens=True)
+        ids = answer.ids[:-1] if answer.finish_reason == "stop" else answer.ids
+        ends, length, parts = array("L", [0]), 0, []
+        for id in ids:
+            part = stream.step(self._tokenizer, id) or ""
+            length += len(part)
+            ends.append(length)
+            parts.append(part)
+        if "".join(parts) != answer.text:
+            return None
+        return {limit: answer.text[: ends[min(limit, len(ids))]] for limit in limits}
+
+    def _approximate(self, text: str, limits: Sequence[int]) -> dict[int, str]:
+        offsets = self._tokenizer.encode(text, add_special_tokens=False).offsets
+        return {limit: text[: offsets[limit - 1][1]] if limit <= len(offsets) else text for limit in limits}
 
 
 def _load(folder: Path) -> Any:

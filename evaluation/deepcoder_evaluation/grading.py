@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deepcoder_api.grading import MAX_PROGRAM_CHARACTERS, Limits, Profile, Verdict
 from deepcoder_api.problems import TestSuite
-from deepcoder_evaluation.answers import Answer
-from deepcoder_evaluation.cutting import Cut, Cutter
+from deepcoder_evaluation.cutting import Cutter
 from deepcoder_evaluation.records import AnswerRecord, GradeRecord, LengthGrade, Place, rules_digest
 from deepcoder_sandbox.client import SandboxClient
 from deepcoder_sandbox.extraction import assemble_program
@@ -43,8 +41,7 @@ class Grader:
 
     async def grade(self, place: Place, record: AnswerRecord, suite: TestSuite, extraction: str) -> GradeRecord:
         """The grades at all limits, ascending. Raises SandboxError, or ValueError when an answer cannot be cut."""
-        answer = record.answer
-        cuts = await asyncio.to_thread(self._cuts, answer)
+        cuts = await asyncio.to_thread(self.cutter.cuts, record.answer, self.lengths)
         judged: dict[str | None, Judged] = {None: Judged(Verdict.NO_PROGRAM, (), "the answer holds no program")}
         grades: list[LengthGrade] = []
         for tokens, cut in reversed(list(zip(self.lengths, cuts, strict=True))):
@@ -63,9 +60,6 @@ class Grader:
                 )
             )
         return GradeRecord(rules=self.rules(record, suite, extraction), grades=tuple(reversed(grades)))
-
-    def _cuts(self, answer: Answer) -> Sequence[Cut]:
-        return [self.cutter.cut(answer, tokens) for tokens in self.lengths]
 
     async def _run(self, place: Place, program: str | None, suite: TestSuite) -> Judged:
         assert program is not None

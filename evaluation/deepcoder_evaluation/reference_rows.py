@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deepcoder_api.evaluation_benchmarks import BenchmarkKind
-
 CARD = "agentica-org/DeepCoder-14B-Preview, model card"
 BLOG = "DeepCoder, release notes: LiveCodeBench by response length"
 LIVECODEBENCH = "LiveCodeBench v5, 2024-08-01 to 2025-02-01, pass@1 in %"
@@ -18,7 +16,7 @@ class ReferenceRow:
     """One published number: of pass@1 in percent, or a rating with its percentile. `tokens`: at this response limit."""
 
     model: str
-    kind: BenchmarkKind
+    kind: str
     what: str
     value: float
     percentile: float | None = None
@@ -46,7 +44,7 @@ _BY_LENGTH: tuple[tuple[str, int, float], ...] = (
 )
 
 
-def reference_rows(kind: BenchmarkKind) -> tuple[ReferenceRow, ...]:
+def reference_rows(kind: str) -> tuple[ReferenceRow, ...]:
     """The published numbers for a kind of benchmark."""
     if kind == "livecodebench":
         whole = tuple(ReferenceRow(model, kind, LIVECODEBENCH, score) for model, score, *_ in _CARD_ROWS)

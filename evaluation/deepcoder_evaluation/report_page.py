@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from deepcoder_api.evaluation_report import BenchmarkReport, EvaluationReport
 from deepcoder_evaluation.plots import Line, bars_of_groups, budget_curve, length_bars
@@ -78,7 +79,7 @@ def report_page(report: EvaluationReport, answers: list[dict[str, Any]]) -> str:
     views = [
         BenchmarkView(
             report=one,
-            references=reference_rows(one.kind),  # type: ignore[arg-type]
+            references=reference_rows(one.kind),
             curve=budget_curve(one),
             lengths=length_bars(one.lengths),
             months=bars_of_groups(one.final.groups.get("month", {})),
@@ -87,8 +88,4 @@ def report_page(report: EvaluationReport, answers: list[dict[str, Any]]) -> str:
     ]
     # Within a script element only "<" could end it.
     data = json.dumps(answers, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028")
-    return environment.get_template("report.html.jinja").render(
-        report=report,
-        views=views,
-        data=jinja2.utils.markupsafe.Markup(data),  # type: ignore[attr-defined]
-    )
+    return environment.get_template("report.html.jinja").render(report=report, views=views, data=Markup(data))

@@ -114,11 +114,13 @@ class HumanEvalPlus(BenchmarkKind):
         raw = read_parquet(file, uri, COLUMNS) if is_parquet(file) else read_rows(file, uri)
         for number, row in raw:
             read = row if isinstance(row, BadRow) else _problem(row)
-            yield (
-                BadRow(number, read if isinstance(read, str) else read.reason, name)
-                if not isinstance(read, Problem)
-                else read
-            )
+            match read:
+                case Problem():
+                    yield read
+                case BadRow():
+                    yield BadRow(number, read.reason, name)
+                case _:
+                    yield BadRow(number, read, name)
 
     def extraction(self, profile: Profile) -> str:
         return RULES[profile] if profile.startswith("rllm") else RULES["strict"]

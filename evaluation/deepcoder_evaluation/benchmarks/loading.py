@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 from deepcoder_api.evaluation_benchmarks import Benchmark
 from deepcoder_api.problems import Problem, canonical_json
-from deepcoder_data.readers import SkippedRow
+from deepcoder_data.readers import BadRow, SkippedRow
 from deepcoder_data.source_files import local_files
 from deepcoder_data.sources import source_digest
 from deepcoder_data.store import ObjectStore
@@ -50,9 +50,9 @@ def load_benchmark(store: ObjectStore, benchmark: Benchmark) -> LoadedBenchmark:
     )
 
 
-def _sound(row: object, uri: str) -> Problem:
+def _sound(row: Problem | BadRow, uri: str) -> Problem:
     if not isinstance(row, Problem):
-        raise ValueError(f"{uri}: {row.place}: {row.reason}")  # type: ignore[attr-defined]
+        raise ValueError(f"{uri}: {row.place}: {row.reason}")
     if not row.tests:
         raise ValueError(f"{uri}: problem {row.id!r} has no tests and cannot be scored")
     return row

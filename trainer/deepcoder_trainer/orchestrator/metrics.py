@@ -12,6 +12,7 @@ from deepcoder_api.artifacts import ValidationResult
 from deepcoder_api.rollout import WeightReceipt
 from deepcoder_trainer.algorithm.advantages import groups_with_signal
 from deepcoder_trainer.orchestrator.checkpoints import Committed
+from deepcoder_trainer.orchestrator.idleness import IdleClock
 from deepcoder_trainer.samples import Sample
 
 STALENESS_BUCKETS = [0, 1, 2, 4, 8, 16, 32, 64]
@@ -64,6 +65,7 @@ class RunMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._warned: set[str] = set()
+        self.idleness = IdleClock()
         self.step = self._gauge("step", "Steps done")
         self.policy_version = self._gauge("policy_version", "Version of the weights")
         self.stage = self._gauge("stage", "Stage of the step under way, counted from 1")
@@ -92,6 +94,9 @@ class RunMetrics:
         )  # fmt: skip
         self.part_seconds = self._gauge("step_part_seconds", "Seconds by part of the last step", "part")
         self.part_seconds_sum = self._counter("step_part_seconds_sum", "Seconds by part of all steps", "part")
+        self.idle_seconds = self._counter(
+            "idle_seconds", "Seconds in which no answer was generated and no rank trained"
+        )
         self.verdicts = self._counter("verdicts", "Graded answers by verdict", "verdict")
         self.groups_without_signal = self._counter("groups_without_signal", "Groups whose advantages were all zero")
         self.warnings = self._gauge("guard_warning", "1 while a guard finds this wrong", "guard")

@@ -65,7 +65,7 @@ class Sampler:
         identity, algorithm = f"{draw.problem_id}/{draw.epoch}/{number}", stage.algorithm
         seed = sample_seed(algorithm.seed, draw.problem_id, draw.epoch, number)
         question = Question(identity, prompt.ids, stage.max_response_tokens, algorithm.temperature, seed)
-        with self._metrics.generating.track_inprogress():
+        with self._metrics.generating.track_inprogress(), self._metrics.idleness.busy():
             answer = await self._generator.ask(question, place)
         with self._metrics.grading.track_inprogress():
             graded = await grades.grade(answer.text, identity)

@@ -79,6 +79,7 @@ class StepLoop:
         """Train to the last step and return the URI of the model. Raises OrchestratorError."""
         plan = await self._take_up()
         self.pool = GroupPool(self.admission, self._sample_group, self.weights.settle)
+        self.metrics.idleness.take()  # the start is no part of a step
         try:
             await self._validate_what_was_taken_up(plan)
             if not plan.replay:
@@ -213,7 +214,8 @@ class StepLoop:
                 step=step, learning_rate=rate, tokens_per_microbatch=stage.tokens_per_microbatch,
                 reset_optimizer=begins and stage.reset_optimizer,
             )  # fmt: skip
-            result = await self.ranks.issue(command, TRAIN_SECONDS)
+            with self.metrics.idleness.busy():
+                result = await self.ranks.issue(command, TRAIN_SECONDS)
         file.unlink()
         return {**result.metrics, "learning_rate": rate}
 
@@ -306,6 +308,7 @@ class StepLoop:
     ) -> None:
         self.progress.step_done(self.state.step, figures, clock.seconds)
         self.metrics.step_done(self.state.step, samples, figures, training, clock.seconds)
+        self.metrics.idle_seconds.inc(idle := self.metrics.idleness.take())
         self.records.add(
             recorded_figures(
                 step=self.state.step, stage=self.state.stage, attempt=self.attempt,
@@ -313,7 +316,7 @@ class StepLoop:
                 training=training, seconds=clock.seconds,
             )
         )  # fmt: skip
-        rounded = {name: round(value, 4) for name, value in {**training, **clock.seconds}.items()}
+        rounded = {name: round(value, 4) for name, value in {**training, **clock.seconds, "idle": idle}.items()}
         log.info("step done", step=self.state.step, stage=self.state.stage, reward=round(figures.reward, 4),
                  truncated=round(figures.truncated, 4), answer_tokens=figures.answer_tokens, **rounded)  # fmt: skip
 

@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 ROOMS := api data operator trainer rollout sandbox evaluation cli dev tests examples docs images benchmarks
 export KUBECONFIG := $(CURDIR)/build/cluster/kubeconfig
 
-.PHONY: help demo demo-seeds attacks test check lint types format unit unit-data-sandbox-trainer unit-others integration integration-sandbox-trainer integration-others e2e cluster down images environment crds bench-sandbox bench-evaluation load-sandbox
+.PHONY: help demo demo-seeds attacks test check lint types format unit unit-data-sandbox-trainer unit-others integration integration-sandbox-trainer integration-others e2e cluster down images environment crds bench-sandbox bench-evaluation bench-trainer load-sandbox
 
 help:
 	@echo "make demo        a better model, trained on a real cluster on this machine, from nothing (root, Debian, Go)"
@@ -14,6 +14,7 @@ help:
 	@echo "make cluster     the one-node Kubernetes;  make images  builds and pushes;  make down  takes all away"
 	@echo "make bench-sandbox   what grading costs, beside how others do it; about 12 minutes on two quiet cores (root)"
 	@echo "make bench-evaluation  what the evaluator costs beside the engine; about 5 minutes on two quiet cores (root)"
+	@echo "make bench-trainer   training beside TRL, overlap, what steps wait for; hours on two quiet cores (root)"
 
 environment:
 	@python3 dev/environment.py
@@ -87,6 +88,10 @@ bench-sandbox: environment
 bench-evaluation: environment
 	@python3 dev/toolchain.py
 	@$(PYTHON) -m benchmarks.evaluation $(BENCH)
+
+bench-trainer: environment
+	@python3 dev/toolchain.py
+	@$(PYTHON) -m benchmarks.trainer $(BENCH)
 
 load-sandbox: environment
 	@python3 dev/toolchain.py

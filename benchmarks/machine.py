@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 MIB = 1024 * 1024
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def cores() -> int:

@@ -28,7 +28,7 @@ def warm_start(seed: int, steps: int = STEPS) -> tuple[Qwen2ForCausalLM, PreTrai
     examples, started = demonstrations(seed), time.monotonic()
     for step in range(1, steps + 1):
         optimizer.param_groups[0]["lr"] = _learning_rate(step, steps)
-        loss = _loss(model, tokenizer, list(itertools.islice(examples, SAMPLES_PER_STEP)))
+        loss = answer_loss(model, tokenizer, list(itertools.islice(examples, SAMPLES_PER_STEP)))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -67,7 +67,9 @@ def _learning_rate(step: int, steps: int) -> float:
     return LEARNING_RATE * min(1.0, step / WARMUP_STEPS) * max(0.05, cosine)
 
 
-def _loss(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, examples: list[tuple[str, str]]) -> torch.Tensor:
+def answer_loss(
+    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, examples: list[tuple[str, str]]
+) -> torch.Tensor:
     """Mean loss of the answers' tokens, end token included."""
     pairs = []
     for statement, answer in examples:

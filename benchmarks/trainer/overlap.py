@@ -1,0 +1,126 @@
+"""Part b: steps per second of an asynchronous run over what its slowest part allows, and over a synchronous run's."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.sandbox.report import percentile, rounded
+from benchmarks.trainer import alone, our_run, step_log
+from benchmarks.trainer.cores import Cores, pinned
+from benchmarks.trainer.held_out import read_problems
+from benchmarks.trainer.place import Place, grading
+from benchmarks.trainer.policy_server import PolicyClient, running_server
+from benchmarks.trainer.runs import Shape
+from deepcoder_trainer.orchestrator.generation import Answer
+
+STEPS = 24
+STALENESS = 2
+ALONE_STEPS = 8
+"""Steps' worth of answers that are generated and graded alone, beside those that fill and empty the pipe."""
+ALGORITHM = {"promptsPerStep": 8, "samplesPerPrompt": 8}
+MAX_RESPONSE_TOKENS = 512
+LEARNING_RATE = 1e-6
+"""So small that answers stay as long and as hard as they are: what is measured is time."""
+
+
+def measure(place: Place, seeds: Sequence[int], steps: int | None) -> dict[str, Any]:
+    """Both modes and each part alone, on each seed. Raises ValueError with one core, or what a part failed with."""
+    cores = Cores.first_two()
+    with grading(cores.training, place.say) as sandbox:
+        return summary([_seed(place, sandbox, seed, steps or STEPS, cores) for seed in seeds])
+
+
+def _seed(place: Place, sandbox: str, seed: int, steps: int, cores: Cores) -> dict[str, Any]:
+    base = place.long_tailed(seed)
+    trained = {
+        mode: our_run.train(_shape(mode, staleness, seed, steps, cores), base, place, sandbox)
+        for mode, staleness in (("sync", 0), ("async", STALENESS))
+    }
+    prepared = our_run.prepare(_shape("alone", STALENESS, seed, steps, cores), base, place, sandbox)
+    prompts, room = prepared.run.algorithm.prompts_per_step, alone.under_way(prepared.run)
+    groups = 2 * room + min(ALONE_STEPS, steps) * prompts
+    place.say(f"alone: {groups} groups")
+    problems = {problem.id: problem for problem in read_problems(base / "training.jsonl")}
+    with pinned(cores.training), running_server(prepared.run, prepared.at, prepared.logs, cores.generation) as urls:
+        finished = asyncio.run(_generate(prepared, urls, problems, groups))
+    with pinned(cores.training):
+        seconds = asyncio.run(alone.grade(sandbox, prepared.run, problems, finished))
+    return {
+        "seed": seed,
+        **figures(
+            sync=step_log.steady(trained["sync"].steps, 0),
+            overlapped=step_log.steady(trained["async"].steps, STALENESS),
+            tokens_per_second=alone.tokens_per_second(finished, room),
+            grading_seconds=seconds * prompts / len(finished),
+        ),
+        "answer_tokens": lengths([answer for group in finished for answer in group.answers]),
+    }
+
+
+def lengths(answers: Sequence[Answer]) -> dict[str, Any]:
+    """How long answers are, in tokens, and the share of them that the limit cut."""
+    tokens = [len(answer.token_ids) for answer in answers]
+    return {
+        **{f"p{percent}": percentile(tokens, percent) for percent in (50, 90, 99)},
+        "mean": rounded(statistics.fmean(tokens)),
+        "max": max(tokens),
+        "truncated": rounded(statistics.fmean(answer.finish_reason == "length" for answer in answers)),
+    }
+
+
+async def _generate(prepared: our_run.Prepared, urls: Any, problems: Any, groups: int) -> list[alone.Finished]:
+    from deepcoder_trainer.orchestrator.prompts import PromptRenderer  # imports torch, which takes seconds
+
+    prompt_of = PromptRenderer(Path(prepared.at.model_directory))
+    async with PolicyClient(urls, prepared.state / "weights") as client:
+        return await alone.generate(client, prepared.run, problems, prompt_of, groups)
+
+
+def _shape(mode: str, staleness: int, seed: int, steps: int, cores: Cores) -> Shape:
+    return Shape(
+        f"overlap-{mode}", steps, seed, max_staleness=staleness, checkpoint_every=steps,
+        max_response_tokens=MAX_RESPONSE_TOKENS, cores=cores, algorithm=ALGORITHM,
+        optimizer={"learningRate": LEARNING_RATE, "schedule": "constant", "warmupSteps": 0},
+    )  # fmt: skip
+
+
+def figures(
+    *, sync: Sequence[step_log.Step], overlapped: Sequence[step_log.Step], tokens_per_second: float,
+    grading_seconds: float,
+) -> dict[str, Any]:  # fmt: skip
+    """The ratios of one seed, from the steady steps of both modes and what the parts take alone.
+
+    Generation has a core; training and grading share the other, so that they take as long as both together. Training is
+    what the ranks count in the synchronous run, in which nothing runs beside them.
+    """
+    parts = {
+        "generation": statistics.fmean(step.answer_tokens for step in overlapped[1:]) / tokens_per_second,
+        "training": statistics.fmean(step.optimising for step in sync),
+        "grading": grading_seconds,
+    }
+    limit = max(parts["generation"], parts["training"] + parts["grading"])
+    seconds = {"sync": step_log.seconds_per_step(sync), "async": step_log.seconds_per_step(overlapped)}
+    return {
+        "async_over_limit": rounded(limit / seconds["async"]),
+        "async_over_sync": rounded(seconds["sync"] / seconds["async"]),
+        "limit_set_by": "generation" if limit == parts["generation"] else "training and grading",
+        "limit_seconds_per_step": rounded(limit),
+        "alone_seconds_per_step": {name: rounded(value) for name, value in parts.items()},
+        "generated_tokens_per_second": rounded(tokens_per_second),
+        "seconds_per_step": {mode: rounded(value) for mode, value in seconds.items()},
+        "shares": {
+            mode: {part: rounded(share) for part, share in step_log.shares(steps).items()}
+            for mode, steps in (("sync", sync), ("async", overlapped))
+        },
+        "idle_share": {"sync": rounded(step_log.idle_share(sync)), "async": rounded(step_log.idle_share(overlapped))},
+    }
+
+
+def summary(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Medians over the seeds."""
+    keys = ("async_over_limit", "async_over_sync")
+    return {**{key: rounded(statistics.median(seed[key] for seed in seeds)) for key in keys}, "seeds": list(seeds)}

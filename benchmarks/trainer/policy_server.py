@@ -1,0 +1,155 @@
+"""A rollout server without an orchestrator: started, given weights by our plug-in, asked by our own generator."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import http.server
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from benchmarks.trainer.cores import pinned
+from deepcoder_api.artifacts import FileDigest
+from deepcoder_api.processes import Addresses, rollout_process
+from deepcoder_api.resolve import ResolvedRun
+from deepcoder_api.rollout import Heartbeat, WeightOrder
+from deepcoder_cli.local.addresses import LOOPBACK, free_port
+from deepcoder_cli.local.supervision import start_process
+from deepcoder_data.folders import file_digest
+from deepcoder_trainer.orchestrator.generation import Answer, Generator, Question
+from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
+
+READY_SECONDS = 900.0
+LOAD_SECONDS = 120.0
+NAME = "policy-server"
+
+
+@dataclass(frozen=True)
+class ServerUrls:
+    """Where the agent takes orders and where vLLM is asked."""
+
+    agent: str
+    generate: str
+
+
+@contextmanager
+def running_server(run: ResolvedRun, at: Addresses, folder: Path, core: int | None = None) -> Iterator[ServerUrls]:
+    """The rollout server of `run`, with its base model loaded. Logs go under `folder`.
+
+    Raises ProcessFailedError or TimeoutError when it does not become ready.
+    """
+    ports = {"port": free_port(), "generate_port": free_port()}
+    # Nobody is an orchestrator here: the agent finds none, says so once, and takes orders all the same.
+    process = rollout_process(run, at, host=LOOPBACK, **ports)
+    process = process.model_copy(
+        update={"environment": {**process.environment, "HOSTNAME": f"{NAME}-{run.uid[:8]}"}, "secrets": ()}
+    )
+    with pinned(core):
+        server = start_process(process, folder, {})
+    with ExitStack() as stack:
+        stack.callback(server.end)
+        urls = ServerUrls(f"http://{LOOPBACK}:{ports['port']}", f"http://{LOOPBACK}:{ports['generate_port']}")
+        deadline = time.monotonic() + READY_SECONDS
+        while not _ready(urls):
+            if not server.running:
+                raise server.failure()
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the rollout server is not ready after {READY_SECONDS:.0f} s (log: {server.log})")
+            time.sleep(0.5)
+        yield urls
+
+
+class PolicyClient:
+    """Gives a server weights and asks it. An async context manager; `folder` is served while inside."""
+
+    def __init__(self, urls: ServerUrls, folder: Path, attempt: int = 1) -> None:
+        """`attempt` is above that of every client before: a server takes no older weights than it has."""
+        self._urls = urls
+        self._folder = folder
+        self._attempt = attempt
+        self._version = 0
+        self._stack = ExitStack()
+        self._registry = RolloutRegistry(Policy(attempt, 0), time.monotonic)
+
+    async def __aenter__(self) -> PolicyClient:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._weights_url = self._stack.enter_context(_serving(self._folder))
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
+        self._client = httpx.AsyncClient(limits=limits, timeout=30.0, trust_env=False)
+        self._generator = Generator(self._registry, self._client)
+        beat = Heartbeat(
+            server=NAME, generate_url=self._urls.generate, agent_url=self._urls.agent, attempt=self._attempt, version=0,
+            ready=True,
+        )  # fmt: skip
+        self._registry.heard(beat, self._weights_url)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+        self._stack.close()
+
+    def next_folder(self) -> Path:
+        """An empty folder for the next weights, which `load` takes."""
+        folder = self._folder / f"version-{self._version + 1}"
+        folder.mkdir(parents=True)
+        return folder
+
+    async def load(self, folder: Path) -> None:
+        """Have the server take over `folder`/*.safetensors, which `next_folder` gave and which is then removed.
+
+        Raises httpx.HTTPError.
+        """
+        self._version += 1
+        files = await asyncio.to_thread(_digests, folder)
+        order = WeightOrder(
+            attempt=self._attempt, version=self._version, base_url=f"{self._weights_url}/{folder.name}", files=files,
+            deadline_seconds=LOAD_SECONDS,
+        )  # fmt: skip
+        response = await self._client.post(
+            f"{self._urls.agent}/v1/weights", json=order.model_dump(mode="json"), timeout=3 * LOAD_SECONDS
+        )
+        response.raise_for_status()
+        await asyncio.to_thread(shutil.rmtree, folder)
+
+    async def ask(self, questions: Sequence[Question]) -> list[Answer]:
+        """The answers, in the order of the questions, all asked at once."""
+        async with self._generator.place(len(questions)) as place, asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(self._generator.ask(question, place)) for question in questions]
+        return [answer.result() for answer in asked]
+
+
+@contextmanager
+def _serving(folder: Path) -> Iterator[str]:
+    """The files of a folder by HTTP on the loopback; the URL."""
+    server = http.server.ThreadingHTTPServer((LOOPBACK, 0), functools.partial(_Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://{LOOPBACK}:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10.0)
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+def _digests(folder: Path) -> tuple[FileDigest, ...]:
+    return tuple(file_digest(file, file.name) for file in sorted(folder.glob("*.safetensors")))
+
+
+def _ready(urls: ServerUrls) -> bool:
+    try:
+        return httpx.get(f"{urls.agent}/readyz", timeout=5.0, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,115 @@
+"""What the trainer's log says of its steps: when each was done, its seconds by part, its figures. Pure."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+PARTS = ("sample", "journal", "train", "publish", "wait_for_checkpoint")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step. `done` is seconds of the epoch; `parts` are seconds, and so are `idle` and `optimising`.
+
+    `idle`: neither an answer was being generated nor the ranks trained. `optimising`: the ranks' own count of the
+    training, which is less than the part `train` by what the command waits for.
+    """
+
+    number: int
+    done: float
+    parts: Mapping[str, float]
+    optimising: float
+    idle: float
+    answer_tokens: int
+    reward: float
+    truncated: float
+
+    @property
+    def before_training(self) -> float:
+        """Seconds of the part `train` in which the ranks did not train: the batch is written, a command waits."""
+        return self.parts.get("train", 0.0) - self.optimising
+
+
+def events(log: str) -> list[dict[str, Any]]:
+    """The JSON lines among whatever else was written."""
+    found = []
+    for line in log.splitlines():
+        if line.startswith("{"):
+            try:
+                found.append(json.loads(line))
+            except ValueError:  # a line that is being written
+                continue
+    return found
+
+
+def steps_of(log: str) -> list[Step]:
+    """The steps that are done, in order."""
+    return [_step(event) for event in events(log) if event.get("event") == "step done"]
+
+
+def begun(steps: Sequence[Step]) -> float:
+    """When sampling for the first step began, in seconds of the epoch."""
+    return steps[0].done - sum(steps[0].parts.values())
+
+
+def seconds_per_step(steps: Sequence[Step]) -> float:
+    """From the first of these to the last: the mean."""
+    if len(steps) < 2:
+        raise ValueError(f"{len(steps)} steps; between at least two of them lies a duration")
+    return (steps[-1].done - steps[0].done) / (len(steps) - 1)
+
+
+def steady(steps: Sequence[Step], max_staleness: int) -> list[Step]:
+    """Without the first step, in which the pipe fills, and the last `max_staleness` ones, for which it empties."""
+    return list(steps[1 : len(steps) - max_staleness])
+
+
+def idle_share(steps: Sequence[Step]) -> float:
+    """Idle seconds over all seconds, from the first of these steps' end to the last's."""
+    return sum(step.idle for step in steps[1:]) / (steps[-1].done - steps[0].done)
+
+
+def checkpoint_wait(steps: Sequence[Step], every: int) -> float:
+    """Seconds that steps waited for checkpoints, over all seconds; the first step of these is only where they begin.
+
+    A step waits for the checkpoint before its own to be uploaded, and for the ranks to have saved before they train:
+    the latter is what they train later than in steps without a checkpoint before them. With a checkpoint in every step
+    there are none of those, and all that lies between the command and its training counts.
+    """
+    seconds = steps[-1].done - steps[0].done
+    undisturbed = [step.before_training for step in steps[1:] if (step.number - 1) % every]
+    usual = statistics.median(undisturbed) if undisturbed else 0.0
+    after = [step for step in steps[1:] if (step.number - 1) % every == 0]
+    late = sum(max(0.0, step.before_training - usual) for step in after)
+    return (late + sum(step.parts.get("wait_for_checkpoint", 0.0) for step in steps[1:])) / seconds
+
+
+def shares(steps: Sequence[Step]) -> dict[str, float]:
+    """Each part's share of the seconds, and `other` for what no part counts."""
+    seconds = steps[-1].done - steps[0].done
+    found = {part: sum(step.parts.get(part, 0.0) for step in steps[1:]) / seconds for part in PARTS}
+    return {**found, "other": 1.0 - sum(found.values())}
+
+
+def mean_parts(steps: Iterable[Step]) -> dict[str, float]:
+    """Mean seconds of a step by part."""
+    all_steps = list(steps)
+    return {part: statistics.fmean(step.parts.get(part, 0.0) for step in all_steps) for part in PARTS}
+
+
+def _step(event: Mapping[str, Any]) -> Step:
+    return Step(
+        number=event["step"],
+        done=datetime.fromisoformat(event["timestamp"]).timestamp(),
+        parts={part: event[part] for part in PARTS if part in event},
+        optimising=event.get("seconds", 0.0),
+        idle=event["idle"],
+        answer_tokens=event["answer_tokens"],
+        reward=event["reward"],
+        truncated=event["truncated"],
+    )

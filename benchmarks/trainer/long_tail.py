@@ -71,7 +71,10 @@ def teach(base: Path, to: Path, seed: int, steps: int) -> None:
         optimizer.step()
         optimizer.zero_grad()
         if step % 50 == 0 or step == steps:
-            print(f"thinking: step {step} of {steps}, loss {loss.item():.3f}, {time.monotonic() - started:.0f} s")
+            print(
+                f"thinking: step {step} of {steps}, loss {loss.item():.3f}, {time.monotonic() - started:.0f} s",
+                flush=True,
+            )
     to.mkdir(parents=True)
     warm_start.save(model.eval(), tokenizer, to / "model")
     for name in ("training.jsonl", "held-out.jsonl"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sandbox.report import percentile, rounded
-from benchmarks.trainer import alone, our_run, step_log
+from benchmarks.trainer import our_run, parts_alone, step_log
 from benchmarks.trainer.cores import Cores, pinned
 from benchmarks.trainer.held_out import read_problems
 from benchmarks.trainer.place import Place, grading
@@ -41,20 +41,20 @@ def _seed(place: Place, sandbox: str, seed: int, steps: int, cores: Cores) -> di
         for mode, staleness in (("sync", 0), ("async", STALENESS))
     }
     prepared = our_run.prepare(_shape("alone", STALENESS, seed, steps, cores), base, place, sandbox)
-    prompts, room = prepared.run.algorithm.prompts_per_step, alone.under_way(prepared.run)
+    prompts, room = prepared.run.algorithm.prompts_per_step, parts_alone.under_way(prepared.run)
     groups = 2 * room + min(ALONE_STEPS, steps) * prompts
     place.say(f"alone: {groups} groups")
     problems = {problem.id: problem for problem in read_problems(base / "training.jsonl")}
     with pinned(cores.training), running_server(prepared.run, prepared.at, prepared.logs, cores.generation) as urls:
         finished = asyncio.run(_generate(prepared, urls, problems, groups))
     with pinned(cores.training):
-        seconds = asyncio.run(alone.grade(sandbox, prepared.run, problems, finished))
+        seconds = asyncio.run(parts_alone.grade(sandbox, prepared.run, problems, finished))
     return {
         "seed": seed,
         **figures(
             sync=step_log.steady(trained["sync"].steps, 0),
             overlapped=step_log.steady(trained["async"].steps, STALENESS),
-            tokens_per_second=alone.tokens_per_second(finished, room),
+            tokens_per_second=parts_alone.tokens_per_second(finished, room),
             grading_seconds=seconds * prompts / len(finished),
         ),
         "answer_tokens": lengths([answer for group in finished for answer in group.answers]),
@@ -72,12 +72,12 @@ def lengths(answers: Sequence[Answer]) -> dict[str, Any]:
     }
 
 
-async def _generate(prepared: our_run.Prepared, urls: Any, problems: Any, groups: int) -> list[alone.Finished]:
+async def _generate(prepared: our_run.Prepared, urls: Any, problems: Any, groups: int) -> list[parts_alone.Finished]:
     from deepcoder_trainer.orchestrator.prompts import PromptRenderer  # imports torch, which takes seconds
 
     prompt_of = PromptRenderer(Path(prepared.at.model_directory))
     async with PolicyClient(urls, prepared.state / "weights") as client:
-        return await alone.generate(client, prepared.run, problems, prompt_of, groups)
+        return await parts_alone.generate(client, prepared.run, problems, prompt_of, groups)
 
 
 def _shape(mode: str, staleness: int, seed: int, steps: int, cores: Cores) -> Shape:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.trainer import __main__ as command
-from benchmarks.trainer import alone, other_parts, overlap, time_to_score, waiting
+from benchmarks.trainer import other_parts, overlap, parts_alone, time_to_score, waiting
 from benchmarks.trainer.report import report, rows
 from benchmarks.trainer.step_log import Step
 from benchmarks.trainer.time_to_score import Curve
@@ -24,17 +24,17 @@ def step(
     return Step(number, done, parts, optimising, idle, tokens, 0.5, 0.0)
 
 
-def group(at: float, tokens: int, reason: Any = "stop") -> alone.Finished:
+def group(at: float, tokens: int, reason: Any = "stop") -> parts_alone.Finished:
     answer = Answer("", tuple(range(tokens)), (0.0,) * tokens, (0,) * tokens, reason)
-    return alone.Finished("problem", [answer], at)
+    return parts_alone.Finished("problem", [answer], at)
 
 
 def test_tokens_per_second_are_of_the_middle() -> None:
     """Two at once: the first two fill the pipe, the last empties it; 60 tokens come between seconds 2 and 5."""
     finished = [group(1, 1000), group(2, 1000), group(3, 10), group(4, 20), group(5, 30), group(6, 1000)]
-    assert alone.tokens_per_second(finished, 2) == 20.0
+    assert parts_alone.tokens_per_second(finished, 2) == 20.0
     with pytest.raises(ValueError, match="generate more"):
-        alone.tokens_per_second(finished[:3], 2)
+        parts_alone.tokens_per_second(finished[:3], 2)
 
 
 def test_limit_is_generation_or_what_shares_the_other_core() -> None:

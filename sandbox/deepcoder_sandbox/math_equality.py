@@ -8,6 +8,7 @@ plain expressions ends in SymPy's parse_expr, which evaluates text as Python. `1
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from math_verify import parse, verify
 from math_verify.parser import LatexExtractionConfig
@@ -23,8 +24,8 @@ def equal(expected: str, answer: str) -> bool:
     return bool(verify(_read(expected), _read(answer), timeout_seconds=None))
 
 
-def _read(value: str) -> list[object]:
-    return parse(f"\\boxed{{{value}}}", extraction_config=_LATEX, parsing_timeout=None)
+def _read(value: str) -> list[Any]:
+    return parse(f"\\boxed{{{value}}}", extraction_config=_LATEX, parsing_timeout=0)  # 0: no bound of its own
 
 
 def _warm_up() -> None:

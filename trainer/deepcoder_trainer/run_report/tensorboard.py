@@ -14,8 +14,9 @@ VERSION = "brain.Event:2"
 
 def event_file(report: RunReport) -> bytes:
     """The file. Raises ImportError without the extra `tensorboard`."""
-    from tensorboardX.proto.event_pb2 import Event
-    from tensorboardX.proto.summary_pb2 import Summary
+    # protobuf makes these modules' names when they are imported
+    from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
+    from tensorboardX.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
     from tensorboardX.record_writer import RecordWriter
 
     begun = _seconds(report.steps[0]) if report.steps else 0.0

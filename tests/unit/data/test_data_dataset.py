@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -67,5 +68,5 @@ def test_a_file_of_another_kind_is_damaged_not_a_crash(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": ["x"]}), tmp_path / "other.parquet")
 
     for name in ("text.parquet", "other.parquet"):
-        with pytest.raises(DamagedError, match=r"s3://b/d/problems\.parquet"):
+        with pytest.raises(DamagedError, match=re.escape(f"s3://b/d/{name}")):
             list(read_dataset(tmp_path / name, "s3://b/d"))

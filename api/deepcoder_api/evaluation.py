@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -103,26 +103,23 @@ class EvaluatedModel(Specification):
 
 
 EngineKind = Literal["vllm", "sglang", "tgi", "tensorrt-llm"]
-_OTHER_ENGINES: dict[str, Any] = {
-    "x-rules": [
-        {
-            "rule": "self.kind == 'vllm' || has(self.pod.image)",
-            "fieldPath": ".pod.image",
-            "message": "an engine other than vllm needs its image",
-        },
-        {
-            "rule": "self.kind == 'vllm' || self.gpusPerReplica > 0",
-            "fieldPath": ".gpusPerReplica",
-            "message": "an engine other than vllm needs a GPU",
-        },
-    ]
-}
+# On the specification and not on the engine itself: its default, which says nothing, is looked at by its own rules.
+_OTHER_ENGINES = [
+    {
+        "rule": "self.engine.kind == 'vllm' || (has(self.engine.pod) && has(self.engine.pod.image))",
+        "fieldPath": ".engine.pod.image",
+        "message": "an engine other than vllm needs its image",
+    },
+    {
+        "rule": "self.engine.kind == 'vllm' || self.engine.gpusPerReplica > 0",
+        "fieldPath": ".engine.gpusPerReplica",
+        "message": "an engine other than vllm needs a GPU",
+    },
+]
 
 
 class EngineSpec(Specification):
     """The server that answers."""
-
-    model_config = ConfigDict(json_schema_extra=_OTHER_ENGINES)
 
     kind: EngineKind = Field(
         default="vllm",
@@ -180,6 +177,7 @@ class EvaluationSpec(Specification):
         json_schema_extra={
             "x-mutable": ["sandbox.replicas", "activeDeadlineSeconds"],
             "x-rules": [
+                *_OTHER_ENGINES,
                 {
                     "rule": "self.engine.tensorParallel <= (self.engine.gpusPerReplica > 1 ? "
                     "self.engine.gpusPerReplica : 1)",
@@ -188,14 +186,15 @@ class EvaluationSpec(Specification):
                 },
                 {
                     "rule": "!has(self.engine.maxModelLength) || (has(self.sampling.maxTokens) ? "
-                    "self.sampling.maxTokens : size(self.contextLengths) > 0 ? 0 : "
+                    "self.sampling.maxTokens : has(self.contextLengths) && size(self.contextLengths) > 0 ? 0 : "
                     f"{CARD_MAX_TOKENS}) < self.engine.maxModelLength",
                     "fieldPath": ".sampling.maxTokens",
                     "message": "must be less than engine.maxModelLength, which the prompt is part of; "
                     f"{CARD_MAX_TOKENS} when absent",
                 },
                 {
-                    "rule": "self.contextLengths.all(n, (!has(self.engine.maxModelLength) || "
+                    "rule": "!has(self.contextLengths) || "
+                    "self.contextLengths.all(n, (!has(self.engine.maxModelLength) || "
                     "n < self.engine.maxModelLength) && "
                     "(!has(self.sampling.maxTokens) || n <= self.sampling.maxTokens))",
                     "fieldPath": ".contextLengths",
@@ -203,7 +202,7 @@ class EvaluationSpec(Specification):
                 },
                 {
                     "rule": "!has(self.model.endpoint) || has(self.model.endpoint.tokenizer) || "
-                    "size(self.contextLengths) == 0 || (size(self.contextLengths) == 1 && "
+                    "!has(self.contextLengths) || size(self.contextLengths) == 0 || (size(self.contextLengths) == 1 && "
                     "(!has(self.sampling.maxTokens) || self.sampling.maxTokens == self.contextLengths[0]))",
                     "fieldPath": ".contextLengths",
                     "message": "shorter lengths of an endpoint's answers need model.endpoint.tokenizer",
@@ -214,7 +213,8 @@ class EvaluationSpec(Specification):
                     "message": "a model.endpoint is served already",
                 },
                 {
-                    "rule": "self.contextLengths.all(n, self.contextLengths.exists_one(m, m == n))",
+                    "rule": "!has(self.contextLengths) || "
+                    "self.contextLengths.all(n, self.contextLengths.exists_one(m, m == n))",
                     "fieldPath": ".contextLengths",
                     "message": "each may stand once",
                 },

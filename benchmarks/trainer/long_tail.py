@@ -1,8 +1,9 @@
-"""A base model whose answers are long-tailed, as those of reasoning models are: it thinks before its program.
+"""A base model whose answers are long-tailed, as those of reasoning models are.
 
-`python -m benchmarks.trainer.long_tail --base FOLDER --to FOLDER` teaches the quickstart's model to begin an answer
-with a run of one mark. Which mark is drawn first; each mark ends at a rate of its own, so lengths are a mixture of
-geometric ones: most are short, a few many times as long, and each is the model's own draw through the real sampler.
+`python -m benchmarks.trainer.long_tail --base FOLDER --to FOLDER` teaches the quickstart's model to go on after its
+program with a run of one mark. Which mark is drawn first; each mark ends at a rate of its own, so lengths are a mixture
+of geometric ones: most are short, a few many times as long, and each is the model's own draw through the real sampler.
+The marks come after the program, on a line of their own, so that the program is found and is as good as it was.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from typing import Any
 
 from benchmarks.trainer.runs import QUICKSTART
 
-STEPS = 250
+STEPS = 120
 SAMPLES_PER_STEP = 16
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 5e-4
 LONGEST = 448
 """Marks at most in what is taught, so that a step's longest answer does not make all others as expensive."""
 
 
 @dataclass(frozen=True)
-class Thinking:
+class Run:
     """A mark that the tokenizer has as one token and that no program has, its mean run, and how often it is drawn."""
 
     mark: str
@@ -37,12 +38,12 @@ class Thinking:
     share: float
 
 
-THOUGHTS = (Thinking("~", 4, 0.4), Thinking("^", 20, 0.3), Thinking("&", 80, 0.2), Thinking("|", 250, 0.1))
+RUNS = (Run("~", 4, 0.4), Run("^", 20, 0.3), Run("&", 80, 0.2), Run("|", 250, 0.1))
 
 
-def thought(random_numbers: random.Random) -> str:
+def tail(random_numbers: random.Random) -> str:
     """A run of one mark, of geometric length."""
-    (drawn,) = random_numbers.choices(THOUGHTS, [one.share for one in THOUGHTS])
+    (drawn,) = random_numbers.choices(RUNS, [one.share for one in RUNS])
     length = 1
     while length < LONGEST and random_numbers.random() > 1 / drawn.mean:
         length += 1
@@ -50,7 +51,7 @@ def thought(random_numbers: random.Random) -> str:
 
 
 def teach(base: Path, to: Path, seed: int, steps: int) -> None:
-    """Train the model of `base` on thinking answers and write it, with the same problems, to `to`."""
+    """Train the model of `base` on such answers and write it, with the same problems, to `to`."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -61,7 +62,7 @@ def teach(base: Path, to: Path, seed: int, steps: int) -> None:
     tokenizer = AutoTokenizer.from_pretrained(base / "model")
     model: Any = AutoModelForCausalLM.from_pretrained(base / "model", dtype=torch.float32).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.95), weight_decay=0.01)
-    examples, started = thinking_demonstrations(corpus.demonstrations(seed), random.Random(seed)), time.monotonic()
+    examples, started = long_demonstrations(corpus.demonstrations(seed), random.Random(seed)), time.monotonic()
     for step in range(1, steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * min(1.0, step / 20) * max(0.05, 1 - step / steps)
@@ -72,7 +73,7 @@ def teach(base: Path, to: Path, seed: int, steps: int) -> None:
         optimizer.zero_grad()
         if step % 50 == 0 or step == steps:
             print(
-                f"thinking: step {step} of {steps}, loss {loss.item():.3f}, {time.monotonic() - started:.0f} s",
+                f"long answers: step {step} of {steps}, loss {loss.item():.3f}, {time.monotonic() - started:.0f} s",
                 flush=True,
             )
     to.mkdir(parents=True)
@@ -81,12 +82,12 @@ def teach(base: Path, to: Path, seed: int, steps: int) -> None:
         shutil.copyfile(base / name, to / name)
 
 
-def thinking_demonstrations(
+def long_demonstrations(
     demonstrations: Iterator[tuple[str, str]], random_numbers: random.Random
 ) -> Iterator[tuple[str, str]]:
-    """The same statements and programs, each program after a thought."""
+    """The same statements and programs, each program before a tail."""
     for statement, answer in demonstrations:
-        yield statement, f"{thought(random_numbers)}{answer}"
+        yield statement, f"{answer}\n{tail(random_numbers)}"
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ class Place:
         """The same, with a model whose answers are long now and then (long_tail.py)."""
         base = self.base(seed)
         command = [sys.executable, "-m", "benchmarks.trainer.long_tail", "--base", str(base), "--seed", str(seed)]
-        return made(self.kept / f"long-tailed-{seed}", [*command, "--to"], self.say)
+        return made(self.kept / f"long-answers-{seed}", [*command, "--to"], self.say)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from benchmarks.trainer.runs import Shape, quickstart_run
 from benchmarks.trainer.trl_settings import answers_at_once, rate_factor, rows, trl_arguments
 from deepcoder_api.problems import Problem
 from deepcoder_api.resolve import ResolvedRun
+from deepcoder_sandbox.extraction import last_python_block
 from deepcoder_trainer.algorithm.schedule import learning_rate
 
 
@@ -103,25 +104,25 @@ def test_trl_has_our_learning_rate_in_each_update() -> None:
     assert rates[24] == rates[23]
 
 
-def test_thoughts_are_long_tailed() -> None:
+def test_tails_are_long() -> None:
     """Half of them are a few marks, one in a hundred some hundred; none is longer than the bound."""
     random_numbers = random.Random(0)
-    lengths = [len(long_tail.thought(random_numbers)) for _ in range(20_000)]
+    lengths = [len(long_tail.tail(random_numbers)) for _ in range(20_000)]
     assert 3 <= percentile(lengths, 50) <= 20
     assert percentile(lengths, 99) > 10 * percentile(lengths, 50)
     assert max(lengths) == long_tail.LONGEST
-    assert statistics.fmean(lengths) == pytest.approx(sum(one.mean * one.share for one in long_tail.THOUGHTS), rel=0.2)
+    assert statistics.fmean(lengths) == pytest.approx(sum(one.mean * one.share for one in long_tail.RUNS), rel=0.2)
 
 
-def test_thinking_answers_keep_their_program() -> None:
-    """A run of one mark, then the demonstration as it was."""
-    taught = long_tail.thinking_demonstrations(iter([("statement", "program")] * 50), random.Random(1))
-    for statement, answer in taught:
-        marks = answer.removesuffix("program")
+def test_long_answers_keep_their_program() -> None:
+    """The demonstration as it was, in which the grader finds the same program, then a run of one mark."""
+    fenced = "```python\nprint(1)\n```"
+    for statement, answer in long_tail.long_demonstrations(iter([("statement", fenced)] * 50), random.Random(1)):
+        marks = answer.removeprefix(f"{fenced}\n")
         assert statement == "statement"
-        assert answer.endswith("program")
+        assert last_python_block(answer) == last_python_block(fenced) == "print(1)\n"
         assert len(set(marks)) == 1
-        assert marks[0] in {one.mark for one in long_tail.THOUGHTS}
+        assert marks[0] in {one.mark for one in long_tail.RUNS}
 
 
 def test_pinned_processes_stay_on_their_core() -> None:

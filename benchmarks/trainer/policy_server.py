@@ -28,6 +28,7 @@ from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
 
 READY_SECONDS = 900.0
 LOAD_SECONDS = 120.0
+HEARTBEAT_SECONDS = 1.0
 NAME = "policy-server"
 
 
@@ -89,11 +90,20 @@ class PolicyClient:
             ready=True,
         )  # fmt: skip
         self._registry.heard(beat, self._weights_url)
+        self._beats = asyncio.create_task(self._hear(beat))
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._beats.cancel()
+        await asyncio.gather(self._beats, return_exceptions=True)
         await self._client.aclose()
         self._stack.close()
+
+    async def _hear(self, beat: Heartbeat) -> None:
+        """What the agent would tell an orchestrator: a server that failed a request is asked again after the next."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            self._registry.heard(beat, self._weights_url)
 
     def next_folder(self) -> Path:
         """An empty folder for the next weights, which `load` takes."""

@@ -13,6 +13,9 @@ import httpx
 from deepcoder_api.processes import POLICY_NAME
 from deepcoder_rollout.plugin import ENGINE_NAME
 
+KEEP_ALIVE_SECONDS = 75
+"""How long the server keeps a connection over which nothing is asked: longer than any client of ours does."""
+
 
 class ServerFailedError(Exception):
     """vLLM ended, or did not answer in time. Another start may help."""
@@ -65,6 +68,9 @@ def server_environment(gpus: int) -> dict[str, str]:
         "VLLM_SERVER_DEV_MODE": "1",
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
+        # vLLM's 5 s are as long as httpx keeps a connection: one that the server closes just when it is asked over it
+        # loses the request, and the server gets no prompt until it says again that it is ready.
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": str(KEEP_ALIVE_SECONDS),
     }
     if gpus == 0:
         environment.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")

@@ -33,6 +33,14 @@ def value(command: list[str], flag: str) -> str:
     return command[command.index(flag) + 1]
 
 
+def test_idle_connections_are_the_clients_to_close() -> None:
+    """httpx gives one up after 5 s; a server that closed it as early would lose what is asked at that moment."""
+    kept = float(server_environment(gpus=0)["VLLM_HTTP_TIMEOUT_KEEP_ALIVE"])
+    expiry = httpx.Limits().keepalive_expiry
+    assert expiry is not None
+    assert kept > 2 * expiry
+
+
 def test_what_is_sampled_is_what_is_told() -> None:
     """Processed log-probabilities, and nothing from the model's generation_config that would bend the distribution."""
     command = server_command(OPTIONS)

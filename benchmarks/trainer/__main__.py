@@ -32,6 +32,7 @@ from deepcoder_trainer.orchestrator.failures import OrchestratorError
 from tests.s3_server import S3ServerError
 
 FOLDER = ROOT / "build" / "bench"
+EXIT_INTERRUPTED = 130
 FAILURES = (
     ProcessFailedError, LocalSandboxError, SandboxError, OrchestratorError, S3ServerError, TimeoutError, OSError,
     ValueError, RuntimeError, subprocess.SubprocessError, ExceptionGroup,
@@ -125,4 +126,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)

@@ -22,8 +22,10 @@ WORK_DIRECTORY = "/work"
 CLAIM_DIRECTORY = "/claim"
 
 ORCHESTRATOR_PORT = 8700
+WEIGHTS_PORT = 8701
 AGENT_PORT = 8800
 GENERATE_PORT = 8801
+SHARDS_PORT = 8802
 SANDBOX_PORT = 8000
 POLICY_NAME = "policy"
 
@@ -119,14 +121,20 @@ def trainer_process(
     dataset: str,
     replica_index: str,
     master_address: str,
+    host: str,
     port: int = ORCHESTRATOR_PORT,
+    weights_port: int = WEIGHTS_PORT,
 ) -> Process:
-    """One trainer pod: the ranks, and on replica 0 the orchestrator. `replica_index` may name a variable."""
+    """One trainer pod: the ranks, the server of their weights and, on replica 0, the orchestrator.
+
+    `replica_index` may name a variable. `host` is the address that rollout servers reach the pod by.
+    """
     trainer = run.spec.trainer
     arguments = (
         *("--attempt", str(attempt), "--dataset", dataset, "--sandbox", at.sandbox),
         *("--model-dir", at.model_directory, "--work-dir", at.work_directory, "--port", str(port)),
         *("--replica-index", replica_index, "--master-address", master_address, "--bind", at.bind),
+        *("--host", host, "--weights-port", str(weights_port)),
     )
     return Process(
         role="trainer",
@@ -134,7 +142,7 @@ def trainer_process(
         command=(at.python, "-m", "deepcoder_trainer.launch", *arguments),
         environment={**_configured(at), **_threads(trainer.gpus_per_replica), **trainer.pod.env},
         secrets=_secrets(run.spec.storage, None),
-        ports={"orchestrator": port},
+        ports={"orchestrator": port, "weights": weights_port},
         volumes=(
             *_model_volumes(run.spec.model.uri, at),
             Volume(name="work", path=at.work_directory),
@@ -153,7 +161,13 @@ def trainer_process(
 
 
 def rollout_process(
-    run: ResolvedRun, at: Addresses, *, host: str, port: int = AGENT_PORT, generate_port: int = GENERATE_PORT
+    run: ResolvedRun,
+    at: Addresses,
+    *,
+    host: str,
+    port: int = AGENT_PORT,
+    generate_port: int = GENERATE_PORT,
+    shards_port: int = SHARDS_PORT,
 ) -> Process:
     """One rollout server: our agent, and vLLM as its child. `host` is the address others reach it by."""
     rollout = run.spec.rollout
@@ -170,6 +184,8 @@ def rollout_process(
             str(port),
             "--generate-port",
             str(generate_port),
+            "--shards-port",
+            str(shards_port),
         ),
         *("--max-model-length", str(run.max_model_length), "--tensor-parallel", str(rollout.tensor_parallel)),
         *("--gpu-memory-utilization", str(rollout.gpu_memory_utilization), "--precision", run.spec.trainer.precision),
@@ -181,7 +197,7 @@ def rollout_process(
         command=command,
         environment={**_configured(at), **_vllm(rollout.gpus_per_replica), **rollout.pod.env},
         secrets=_secrets(run.spec.storage, None),
-        ports={"agent": port, "generate": generate_port},
+        ports={"agent": port, "generate": generate_port, "shards": shards_port},
         volumes=(
             *_model_volumes(run.spec.model.uri, at),
             Volume(name="shared-memory", path="/dev/shm", kind="memory"),

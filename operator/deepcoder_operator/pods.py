@@ -19,7 +19,11 @@ _TEMPORARY_VOLUME = "temporary"
 # A program in the sandbox that finds its way to /tmp must not fill the node's disk.
 _SANDBOX_TEMPORARY: Document = {"medium": "Memory", "sizeLimit": "64Mi"}
 
-_DOWNWARD: dict[str, str] = {"POD_IP": "status.podIP", "POD_NAME": "metadata.name"}
+_DOWNWARD: dict[str, str] = {
+    "POD_IP": "status.podIP",
+    "POD_NAME": "metadata.name",
+    "NODE_NAME": "spec.nodeName",
+}
 
 
 def pod_template(

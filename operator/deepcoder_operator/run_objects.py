@@ -9,6 +9,8 @@ from deepcoder_api.processes import (
     GENERATE_PORT,
     ORCHESTRATOR_PORT,
     SANDBOX_PORT,
+    SHARDS_PORT,
+    WEIGHTS_PORT,
     Addresses,
     preflight_process,
     prepare_process,
@@ -44,21 +46,26 @@ def addresses(owner: Owner) -> Addresses:
 def foundations(owner: Owner, operator_namespace: str) -> list[Document]:
     """What must be there before any pod: accounts, network policies, Services and budgets."""
     operator = objects.from_operator(operator_namespace)
-    trainer_ingress = [
-        objects.ingress_rule([objects.from_roles(owner, "trainer")]),
-        objects.ingress_rule([objects.from_roles(owner, "rollout"), operator], ORCHESTRATOR_PORT),
-    ]
     graders = objects.from_roles(owner, "prepare", "trainer")
     trainers = objects.from_roles(owner, "trainer")
+    rollouts = objects.from_roles(owner, "rollout")
+    trainer_ingress = [
+        objects.ingress_rule([trainers]),
+        objects.ingress_rule([rollouts, operator], ORCHESTRATOR_PORT),
+        objects.ingress_rule([rollouts], WEIGHTS_PORT),
+    ]
+    # Rollout servers pass shards on to each other, and can do no more there than read them.
+    rollout_ingress = [
+        objects.ingress_rule([trainers], AGENT_PORT, GENERATE_PORT),
+        objects.ingress_rule([rollouts], SHARDS_PORT),
+    ]
     return [
         objects.service_account(owner, "pods"),
         objects.service_account(owner, "sandbox"),
         objects.network_policy(owner, "preflight", [], egress=True),
         objects.network_policy(owner, "prepare", [], egress=True),
         objects.network_policy(owner, "sandbox", [objects.ingress_rule([graders], SANDBOX_PORT)], egress=False),
-        objects.network_policy(
-            owner, "rollout", [objects.ingress_rule([trainers], AGENT_PORT, GENERATE_PORT)], egress=True
-        ),
+        objects.network_policy(owner, "rollout", rollout_ingress, egress=True),
         objects.network_policy(owner, "trainer", trainer_ingress, egress=True),
         objects.service(owner, "sandbox", "sandbox", {"grading": SANDBOX_PORT}, headless=True),
         objects.disruption_budget(owner, "sandbox"),
@@ -91,6 +98,7 @@ def trainer_job(owner: Owner, frozen: Frozen[ResolvedRun], attempt: int, dataset
         dataset=dataset,
         replica_index="$(JOB_COMPLETION_INDEX)",
         master_address="127.0.0.1" if replicas == 1 else f"{owner.child(part)}-0.{owner.host(part)}",
+        host="$(POD_IP)",
     )
     template = pod_template(
         owner,

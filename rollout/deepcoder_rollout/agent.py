@@ -1,4 +1,5 @@
-"""The agent beside a vLLM server: starts it, registers with the orchestrator, loads ordered weights, tells readiness.
+"""The agent beside a vLLM server: starts it, registers with the orchestrator, loads ordered weights, tells readiness,
+and passes the shards that it has on to other agents.
 
 Run as `python -m deepcoder_rollout.agent`. The server is a child; when it ends, so does the agent (exit 75), and the
 pod starts again.
@@ -10,12 +11,12 @@ import argparse
 import asyncio
 import contextlib
 import os
+import platform
 import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -29,6 +30,9 @@ from starlette.routing import Route
 
 from deepcoder_api.lifecycle import EXIT_DONE, EXIT_RETRYABLE
 from deepcoder_api.rollout import Heartbeat, HeartbeatReply, WeightOrder, WeightReceipt
+from deepcoder_rollout.holding import Holding, Place
+from deepcoder_rollout.shard_server import serving_shards
+from deepcoder_rollout.shard_store import NOTHING, ShardStore, Version
 from deepcoder_rollout.vllm_server import (
     ServerControl,
     ServerFailedError,
@@ -36,7 +40,7 @@ from deepcoder_rollout.vllm_server import (
     server_command,
     server_environment,
 )
-from deepcoder_rollout.weights import FetchFailedError, fetch
+from deepcoder_rollout.weights import Fetched, FetchFailedError, FetchRules, fetch
 
 log = structlog.get_logger("rollout")
 
@@ -44,73 +48,64 @@ START_DEADLINE_SECONDS = 1800.0
 HEARTBEAT_SECONDS = 2.0
 
 
-@dataclass
-class Holding:
-    """What the server holds: the attempt and version loaded, and whether it may be used."""
-
-    attempt: int = 0
-    version: int = 0
-    wanted_attempt: int = 0
-    wanted_version: int = 0
-    usable: bool = False
-    loading: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    @property
-    def ready(self) -> bool:
-        """Whether the newest version that the orchestrator is known to want is loaded and the server is sound."""
-        return self.usable and (self.attempt, self.version) >= (self.wanted_attempt, self.wanted_version)
-
-    def refuses(self, order: WeightOrder) -> str | None:
-        """Why an order must not be obeyed: it comes from an older attempt, or goes back in time within one."""
-        if order.attempt < self.attempt:
-            return f"attempt {order.attempt} is over; the weights of attempt {self.attempt} are loaded"
-        if order.attempt == self.attempt and order.version < self.version:
-            return f"version {order.version} is older than the loaded {self.version} of the same attempt"
-        return None
-
-
 class Agent:
     """Everything one agent does; the routes and the heartbeat call it."""
 
     def __init__(
-        self, *, server: str, orchestrator: str, host: str, port: int, control: ServerControl, generate_port: int,
-        shared_memory: Path, client: httpx.AsyncClient,
+        self, place: Place, *, orchestrator: str, control: ServerControl, shared_memory: Path,
+        client: httpx.AsyncClient, rules: FetchRules | None = None,
     ) -> None:  # fmt: skip
-        self._server = server
+        self._place = place
         self._orchestrator = orchestrator
-        self._agent_url = f"http://{host}:{port}"
-        self._generate_url = f"http://{host}:{generate_port}"
         self._control = control
         self._root = shared_memory
         self._client = client
+        self._rules = rules
+        self._fetch: asyncio.Task[Fetched] | None = None
+        self._fetching: Version = NOTHING
+        self.shards = ShardStore(shared_memory)
         self.holding = Holding()
 
     async def start(self) -> None:
         """Make the server take orders. The base model is loaded: attempt 0, version 0."""
-        self._root.mkdir(parents=True, exist_ok=True)
+        self.shards.clear()
         await self._control.initialize(str(self._root))
         self.holding.usable = True
 
     async def obey(self, order: WeightOrder) -> WeightReceipt:
-        """Fetch and load a version. Raises FetchFailedError (old weights stay), ServerFailedError (server unusable)."""
+        """Fetch and load a version. A fetch of an older one that is under way is given up for it.
+
+        Raises OrderRefusedError, FetchFailedError (old weights stay) and ServerFailedError (server unusable).
+        """
+        if self._fetch is not None and (order.attempt, order.version) > self._fetching:
+            self._fetch.cancel()
         async with self.holding.loading:
             reason = self.holding.refuses(order)
             if reason is not None:
                 raise OrderRefusedError(reason)
             started = time.monotonic()
-            folder = self._root / f"version-{order.attempt}-{order.version}"
-            try:
-                fetched_bytes = await fetch(order, folder, self._client)
-                fetch_seconds = time.monotonic() - started
-                pause_seconds = await self._load(order, folder)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-        log.info("weights loaded", attempt=order.attempt, version=order.version, bytes=fetched_bytes,
-                 fetch_seconds=round(fetch_seconds, 4), pause_seconds=round(pause_seconds, 4))  # fmt: skip
-        return WeightReceipt(
-            attempt=order.attempt, version=order.version, bytes=fetched_bytes,
-            fetch_seconds=fetch_seconds, pause_seconds=pause_seconds,
+            fetched = await self._fetched(order)
+            fetch_seconds = time.monotonic() - started
+            pause_seconds = await self._load(order, self.shards.folder)
+        receipt = WeightReceipt(
+            attempt=order.attempt, version=order.version, bytes=sum(shard.bytes for shard in order.shards),
+            trainer_bytes=fetched.trainer_bytes, peer_bytes=fetched.peer_bytes, failures=dict(fetched.failures),
+            fetch_seconds=round(fetch_seconds, 6), pause_seconds=round(pause_seconds, 6),
         )  # fmt: skip
+        log.info("weights loaded", **receipt.model_dump())
+        return receipt
+
+    async def _fetched(self, order: WeightOrder) -> Fetched:
+        self._fetching = (order.attempt, order.version)
+        self._fetch = asyncio.create_task(fetch(order, self.shards, self._rules))
+        try:
+            await asyncio.wait({self._fetch})
+            if self._fetch.cancelled():
+                raise OrderRefusedError(f"version {order.version} is no longer wanted: a newer one is ordered")
+            return self._fetch.result()
+        finally:
+            self._fetch.cancel()
+            self._fetch = None
 
     async def _load(self, order: WeightOrder, folder: Path) -> float:
         started = time.monotonic()
@@ -125,9 +120,11 @@ class Agent:
     async def heartbeat(self) -> float:
         """Say once that the server lives; returns the seconds to the next. Raises httpx.HTTPError when unheard."""
         beat = Heartbeat(
-            server=self._server,
-            generate_url=self._generate_url,
-            agent_url=self._agent_url,
+            server=self._place.server,
+            generate_url=self._place.url(self._place.generate_port),
+            agent_url=self._place.url(self._place.port),
+            shards_url=self._place.url(self._place.shards_port),
+            node=self._place.node,
             attempt=self.holding.attempt,
             version=self.holding.version,
             ready=self.holding.usable,
@@ -139,6 +136,7 @@ class Agent:
         reply = HeartbeatReply.model_validate_json(response.content)
         if (reply.attempt, reply.version) > (1, 0):
             self.holding.wanted_attempt, self.holding.wanted_version = reply.attempt, reply.version
+        self.holding.heard = True
         return reply.seconds_to_next
 
     async def heartbeat_forever(self) -> None:
@@ -204,12 +202,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bind", default="0.0.0.0", help="address to listen on")
     parser.add_argument("--port", type=int, required=True, help="the agent's port")
     parser.add_argument("--generate-port", type=int, required=True, help="vLLM's port")
+    parser.add_argument("--shards-port", type=int, required=True, help="port that other agents read shards at")
     parser.add_argument("--max-model-length", type=int, required=True, help="longest prompt and response, tokens")
     parser.add_argument("--tensor-parallel", type=int, default=1)
     parser.add_argument("--gpu-memory-utilization", type=float, default=0.9)
     parser.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
     parser.add_argument("--gpus", type=int, default=0)
     parser.add_argument("--server", default=os.environ.get("HOSTNAME", "rollout"), help="stable id of this server")
+    node = os.environ.get("NODE_NAME") or platform.node()
+    parser.add_argument("--node", default=node, help="name of the machine: servers of one machine share a fetch")
     parser.add_argument("--shared-memory", type=Path, default=Path("/dev/shm/deepcoder-weights"))
     parser.add_argument("extra", nargs="*", help="further arguments of vLLM's server, after --")
     return parser.parse_args()
@@ -232,20 +233,24 @@ async def _run(arguments: argparse.Namespace) -> int:
     )
     # A load may take as long as its order allows; each call passes its own deadline.
     async with httpx.AsyncClient(timeout=httpx.Timeout(30.0), trust_env=False) as client:
+        place = Place(
+            arguments.server, arguments.node, arguments.host, arguments.port, arguments.generate_port,
+            arguments.shards_port,
+        )  # fmt: skip
+        memory = arguments.shared_memory / arguments.server
         agent = Agent(
-            server=arguments.server,
+            place,
             orchestrator=arguments.orchestrator,
-            host=arguments.host,
-            port=arguments.port,
             control=ServerControl(f"http://127.0.0.1:{arguments.generate_port}", client),
-            generate_port=arguments.generate_port,
-            shared_memory=arguments.shared_memory / arguments.server,
+            shared_memory=memory,
             client=client,
         )
         try:
-            return await _serve(agent, process, arguments.bind, arguments.port)
+            async with serving_shards(agent.shards, arguments.bind, arguments.shards_port):
+                return await _serve(agent, process, arguments.bind, arguments.port)
         finally:
             await _end(process)
+            shutil.rmtree(memory, ignore_errors=True)
 
 
 class _Server(uvicorn.Server):

@@ -1,6 +1,8 @@
-"""`python -m deepcoder_trainer.launch`: one trainer pod. torchrun over its ranks and, on index 0, the orchestrator.
+"""`python -m deepcoder_trainer.launch`: one trainer pod. torchrun over its ranks, the server of the weights that they
+publish and, on index 0, the orchestrator.
 
-Watches both: when one ends the other is ended in bounded time, and what ended first is told in the termination message.
+Watches ranks and orchestrator: when one ends the other is ended in bounded time, and what ended first is told in the
+termination message. The server of weights holds nothing but files, so it is started again when it ends.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ import asyncio
 import ctypes
 import os
 import re
+import shutil
 import signal
 import sys
 import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import httpx
 import structlog
@@ -34,6 +38,10 @@ STOP_SECONDS = 50.0
 KILL_SECONDS = 5.0
 TAIL_LINES = 40
 PR_SET_PDEATHSIG = 1
+SHARED_MEMORY = Path("/dev/shm")
+# The version that servers hold or fetch, and the one that is written.
+VERSIONS_AT_ONCE = 2
+WEIGHT_SERVER_PAUSE_SECONDS = 1.0
 log = structlog.get_logger("launch")
 
 
@@ -69,8 +77,8 @@ class Child:
         return code
 
 
-def ranks_command(run: ResolvedRun, arguments: argparse.Namespace) -> list[str]:
-    """torchrun over this pod's ranks: one a GPU, or one on CPU."""
+def ranks_command(run: ResolvedRun, arguments: argparse.Namespace, weights: Path) -> list[str]:
+    """torchrun over this pod's ranks: one a GPU, or one on CPU. They publish to `weights`."""
     trainer = run.spec.trainer
     if trainer.replicas == 1:
         rendezvous = ["--standalone"]  # picks free ports: several local runs do not meet
@@ -86,7 +94,26 @@ def ranks_command(run: ResolvedRun, arguments: argparse.Namespace) -> list[str]:
         *(sys.executable, "-m", "torch.distributed.run", *rendezvous),
         *("--nproc-per-node", str(max(1, trainer.gpus_per_replica)), "--max-restarts", "0"),
         *("-m", "deepcoder_trainer.ranks", "--orchestrator", orchestrator, "--attempt", str(arguments.attempt)),
+        *("--weights-dir", str(weights)),
+        *("--weights-url", f"http://{arguments.host}:{arguments.weights_port}"),
     ]
+
+
+def weight_server_command(arguments: argparse.Namespace, weights: Path) -> list[str]:
+    """The server of what this pod's ranks publish to `weights`."""
+    return [
+        *(sys.executable, "-m", "deepcoder_trainer.weight_server", "--attempt", str(arguments.attempt)),
+        *("--weights-dir", str(weights), "--bind", arguments.bind, "--port", str(arguments.weights_port)),
+    ]
+
+
+def weights_folder(run: ResolvedRun, arguments: argparse.Namespace) -> Path:
+    """Where this pod's ranks publish: in shared memory where its share fits twice over, else in the work folder."""
+    model = sum(file.stat().st_size for file in arguments.model_dir.glob("*.safetensors"))
+    needed = 2 * VERSIONS_AT_ONCE * model / run.spec.trainer.replicas
+    if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > needed:
+        return SHARED_MEMORY / f"deepcoder-weights-{run.uid[:8]}-{arguments.attempt}"
+    return arguments.work_dir / "weights"
 
 
 def orchestrator_command(arguments: argparse.Namespace) -> list[str]:
@@ -126,16 +153,27 @@ class Pod:
         self._run = run
         self._arguments = arguments
         self._message_file = Path(arguments.work_dir) / "orchestrator.end"
+        self._weights = weights_folder(run, arguments)
         self._stop = asyncio.Event()
 
     async def live(self) -> TerminationMessage:
         """Start everything, wait for an end, and say what it was."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        await asyncio.to_thread(shutil.rmtree, self._weights, ignore_errors=True)
+        serving = asyncio.create_task(keep_serving(weight_server_command(self._arguments, self._weights)))
+        try:
+            return await self._train()
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+            await asyncio.to_thread(shutil.rmtree, self._weights, ignore_errors=True)
+
+    async def _train(self) -> TerminationMessage:
         orchestrator = await self._start_orchestrator() if self._arguments.replica_index == 0 else None
         if orchestrator is not None and not await self._serves(orchestrator):
             return await self._end_without_ranks(orchestrator)
-        ranks = await _start("ranks", ranks_command(self._run, self._arguments), {}, signal.SIGTERM)
+        ranks = await _start("ranks", ranks_command(self._run, self._arguments, self._weights), {}, signal.SIGTERM)
         stopping = asyncio.create_task(self._stop.wait())
         ends = {ranks.ended, stopping} | ({orchestrator.ended} if orchestrator else set())
         await asyncio.wait(ends, return_when="FIRST_COMPLETED")
@@ -204,6 +242,19 @@ class Pod:
             return None
 
 
+async def keep_serving(command: list[str]) -> NoReturn:
+    """Keep a server of weights running. Without one rollouts fall behind until the orchestrator gives them up."""
+    while True:
+        server = await _start("weights", command, {}, signal.SIGKILL)
+        try:
+            code = await asyncio.shield(server.ended)
+        except asyncio.CancelledError:
+            _kill_group(server.process.pid)
+            raise
+        log.warning("the server of weights ended and starts again", exit_code=code)
+        await asyncio.sleep(WEIGHT_SERVER_PAUSE_SECONDS)
+
+
 async def _start(name: str, command: list[str], environment: dict[str, str], when_we_die: signal.Signals) -> Child:
     """Start a child that does not outlive us; its standard error passes through and its last lines are kept."""
     # A pipe of our own: asyncio's would make the wait for the child a wait for all that inherited its standard error.
@@ -250,6 +301,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bind", default="0.0.0.0", help="address that the orchestrator listens on")
     parser.add_argument("--replica-index", type=int, default=0, help="index of this pod; 0 holds the orchestrator")
     parser.add_argument("--master-address", default="127.0.0.1", help="address of pod 0")
+    parser.add_argument("--host", default="127.0.0.1", help="address that rollout servers reach this pod by")
+    parser.add_argument("--weights-port", type=int, default=8701, help="port that published weights are served at")
     return parser.parse_args()
 
 

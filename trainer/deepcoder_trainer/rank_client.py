@@ -11,7 +11,7 @@ import httpx
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-from deepcoder_trainer.rank_protocol import Command, CommandResult, RankFailure
+from deepcoder_trainer.rank_protocol import Command, CommandResult, RankFailure, RankShards
 
 LONG_POLL_SECONDS = 30.0
 PATIENCE_SECONDS = 120.0
@@ -70,6 +70,10 @@ class RankClient:
     def report(self, index: int, result: CommandResult) -> None:
         """Tell what command `index` came to."""
         self._post(f"/v1/ranks/results/{index}", result.model_dump_json())
+
+    def published(self, shards: RankShards) -> None:
+        """Tell which shards of a version this rank has written."""
+        self._post(f"/v1/ranks/shards?attempt={self._attempt}", shards.model_dump_json())
 
     def fail(self, failure: RankFailure) -> None:
         """Say why this rank cannot go on."""

@@ -3,8 +3,9 @@
 GET  <orchestrator>/v1/ranks/commands/{index}?rank=R&attempt=A   long poll (up to 30 s): Command, or 204 to ask again
 GET  <orchestrator>/v1/ranks/batches/{step}                      a batch file (batch.py), the same bytes for all ranks
 POST <orchestrator>/v1/ranks/results/{index}                     body CommandResult, by rank 0 once all ranks are done
+POST <orchestrator>/v1/ranks/shards?attempt=A                    body RankShards, by every rank that has published
 POST <orchestrator>/v1/ranks/failures                            body RankFailure, by a rank that cannot go on
-Shared folders are of the trainer pod that rank 0 and the orchestrator live in.
+Shared folders are of the trainer pod that rank 0 and the orchestrator live in; weights each rank publishes in its own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from deepcoder_api.artifacts import FileDigest
 from deepcoder_api.problems import Strict
 
 
@@ -38,11 +40,14 @@ class Train(Strict):
 
 
 class Publish(Strict):
-    """Rank 0 writes the weights as `directory`/*.safetensors (Hugging Face names, `dtype`), for rollouts to fetch."""
+    """Each rank writes its shards of the weights (Hugging Face names) where its pod serves them, and tells of them.
+
+    Versions that are in neither `version` nor `keep` are removed first.
+    """
 
     kind: Literal["publish"] = "publish"
     version: int
-    directory: str
+    keep: tuple[int, ...] = ()
 
 
 class Save(Strict):
@@ -67,6 +72,16 @@ class CommandResult(Strict):
     sampler_kl, entropy, seconds ...)."""
 
     metrics: dict[str, float] = Field(default_factory=dict)
+
+
+class RankShards(Strict):
+    """What one of `ranks` ranks has published of a version: its shards, and where they are served."""
+
+    version: int
+    rank: int = Field(ge=0)
+    ranks: int = Field(ge=1)
+    url: str
+    files: tuple[FileDigest, ...]
 
 
 class RankFailure(Strict):

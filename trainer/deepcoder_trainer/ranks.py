@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -25,14 +27,33 @@ from deepcoder_trainer.engine import EngineSettings, PolicyEngine, join_process_
 from deepcoder_trainer.model_files import ModelFilesError
 from deepcoder_trainer.packing import PackingError
 from deepcoder_trainer.rank_client import OrchestratorAwayError, OrchestratorRefusedError, RankClient
-from deepcoder_trainer.rank_protocol import Command, CommandResult, Load, Publish, RankFailure, Save, Stop, Train
+from deepcoder_trainer.rank_protocol import (
+    Command,
+    CommandResult,
+    Load,
+    Publish,
+    RankFailure,
+    RankShards,
+    Save,
+    Stop,
+    Train,
+)
 from deepcoder_trainer.state import StateError, load_state, reset_optimizer, save_state
 from deepcoder_trainer.update import NotFiniteError, train_step
+from deepcoder_trainer.weight_server import version_folder
 from deepcoder_trainer.weights import publish, save_model
 
 PERMANENT = (BatchError, ModelFilesError, NotFiniteError, OrchestratorRefusedError, PackingError, StateError)
 """What the same commands would meet again in another attempt."""
 log = structlog.get_logger("ranks")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where the ranks of this pod publish, and the URL that it is served at."""
+
+    folder: Path
+    url: str
 
 
 class CommandOrderError(RuntimeError):
@@ -42,10 +63,11 @@ class CommandOrderError(RuntimeError):
 class Rank:
     """One rank and its engine, once a Load has made it."""
 
-    def __init__(self, run: ResolvedRun, client: RankClient, folder: Path) -> None:
+    def __init__(self, run: ResolvedRun, client: RankClient, folder: Path, weights: Weights) -> None:
         self._run = run
         self._client = client
         self._folder = folder
+        self._weights = weights
         self._engine: PolicyEngine | None = None
         self._model_dir = Path()
 
@@ -72,7 +94,7 @@ class Rank:
             case Train():
                 return self._train(command)
             case Publish():
-                return {"bytes": float(publish(self._loaded(), Path(command.directory)))}
+                return self._publish(command)
             case Save():
                 return self._save(Path(command.directory))
             case Stop():
@@ -98,6 +120,22 @@ class Rank:
             reset_optimizer(self._loaded())
         budget, rate = command.tokens_per_microbatch, command.learning_rate
         return train_step(self._loaded(), batch, self._run.algorithm, budget, rate)
+
+    def _publish(self, command: Publish) -> dict[str, float]:
+        self._remove_versions({command.version, *command.keep})
+        files = publish(self._loaded(), version_folder(self._weights.folder, command.version))
+        ranks, url = dist.get_world_size(), self._weights.url
+        self._client.published(
+            RankShards(version=command.version, rank=dist.get_rank(), ranks=ranks, url=url, files=files)
+        )
+        return {"bytes": float(sum(file.bytes for file in files)), "shards": float(len(files))}
+
+    def _remove_versions(self, but: set[int]) -> None:
+        """Before anything is written, so that no more than what is kept and what comes lies in memory."""
+        if int(os.environ.get("LOCAL_RANK", 0)) == 0:
+            kept = {version_folder(self._weights.folder, version) for version in but}
+            for folder in {*self._weights.folder.glob("version-*")} - kept:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _save(self, directory: Path) -> dict[str, float]:
         model_bytes = save_model(self._loaded(), directory / "model", self._model_dir)
@@ -150,6 +188,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="deepcoder_trainer.ranks", description="One rank of a trainer.")
     parser.add_argument("--orchestrator", required=True, help="URL of the orchestrator")
     parser.add_argument("--attempt", required=True, type=int, help="the attempt that this rank belongs to")
+    parser.add_argument("--weights-dir", required=True, type=Path, help="folder that this pod's weight server serves")
+    parser.add_argument("--weights-url", required=True, help="URL that rollout servers reach that server by")
     arguments = parser.parse_args()
     run, rank = _read_run(), int(os.environ["RANK"])
     client = RankClient(arguments.orchestrator, rank=rank, attempt=arguments.attempt)
@@ -158,7 +198,7 @@ def main() -> None:
     def work() -> None:
         join_process_group()
         with tempfile.TemporaryDirectory(prefix="deepcoder-rank-") as folder:
-            Rank(run, client, Path(folder)).follow()
+            Rank(run, client, Path(folder), Weights(arguments.weights_dir, arguments.weights_url)).follow()
         dist.destroy_process_group()
 
     code = run_rank(work, client, rank)

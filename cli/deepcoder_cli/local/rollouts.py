@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deepcoder_api.processes import Addresses, Process, rollout_process
 from deepcoder_api.resolve import ResolvedRun
-from deepcoder_cli.local.addresses import free_port
+from deepcoder_cli.local.addresses import LOOPBACK, free_port
 from deepcoder_cli.local.supervision import LocalProcess, ProcessFailedError, end_all, start_process
 
 
@@ -55,8 +55,13 @@ class LocalRollouts:
 
     def _description(self, index: int) -> Process:
         process = rollout_process(
-            self._run, self._at, host="127.0.0.1", port=free_port(), generate_port=free_port()
-        )  # fmt: skip
+            self._run,
+            self._at,
+            host=LOOPBACK,
+            port=free_port(),
+            generate_port=free_port(),
+            shards_port=free_port(),
+        )
         name = f"rollout-{index}"
         environment = {**process.environment, "HOSTNAME": f"{name}-{self._run.uid[:8]}"}
         return process.model_copy(update={"role": name, "environment": environment})

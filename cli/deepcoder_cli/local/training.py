@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from deepcoder_api.lifecycle import Progress
 from deepcoder_api.processes import preflight_process, prepare_process, rollout_process, trainer_process
 from deepcoder_api.resolve import ResolvedRun
-from deepcoder_cli.local.addresses import free_port, local_addresses
+from deepcoder_cli.local.addresses import LOOPBACK, free_port, local_addresses
 from deepcoder_cli.local.identity import attempts
 from deepcoder_cli.local.rollouts import LocalRollouts
 from deepcoder_cli.local.supervision import ProcessFailedError, run_process, start_process
@@ -66,7 +66,7 @@ class LocalTrainingRun:
         if prepared is None or prepared.uri is None:
             raise RuntimeError("prepare ended well but named no dataset; this is a defect")
         self._say(prepared.cause)
-        for before in rollout_process(self._run, self._at, host="127.0.0.1").before:
+        for before in rollout_process(self._run, self._at, host=LOOPBACK).before:
             self._say("fetching the model")
             run_process(before, self._logs, self._secrets, PREPARATION_SECONDS)
         return self._train(prepared.uri)
@@ -97,7 +97,9 @@ class LocalTrainingRun:
             dataset=dataset,
             replica_index="0",
             master_address="127.0.0.1",
+            host=LOOPBACK,
             port=self._orchestrator_port,
+            weights_port=free_port(),
         )
         trainer = start_process(description, self._logs, self._secrets)
         try:

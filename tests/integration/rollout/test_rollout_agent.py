@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 import http.server
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,19 +13,21 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deepcoder_api.artifacts import FileDigest
-from deepcoder_api.rollout import Heartbeat, HeartbeatReply, WeightOrder, WeightReceipt
-from deepcoder_trainer.orchestrator.generation import Answer, Generator, Question
-from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
+from deepcoder_api.rollout import Heartbeat, HeartbeatReply, WeightOrder, WeightReceipt, shard_url
+from deepcoder_trainer.orchestrator.generation import Answer
+from tests.rollout_servers import (
+    START_SECONDS,
+    TOLERANCE,
+    RunningAgent,
+    answer_of,
+    expected_log_probabilities,
+    running_agent,
+    status_of,
+)
+from tests.shard_sources import order_of
 from tests.tiny_models import write_tiny_model
 
-# vLLM and transformers order float32 sums differently; on a 2-layer model the log-probabilities were seen to agree to
-# 1e-5. A stale or misplaced weight moves them by more than 0.1 (the models share no value).
-TOLERANCE = 2e-4
-pytestmark = pytest.mark.timeout(
-    1200
-)  # 40 s to a server on an idle machine of two cores; many times that on a busy one
-PROMPT = list(range(10, 40))
+pytestmark = pytest.mark.timeout(START_SECONDS + 300)
 
 
 @dataclass
@@ -45,12 +42,6 @@ class FakeOrchestrator:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +74,11 @@ def orchestrator() -> Iterator[FakeOrchestrator]:
     server.shutdown()
 
 
-@dataclass
-class RunningAgent:
-    agent: str
-    generate: str
+@dataclass(frozen=True)
+class Subject:
+    """A running agent, its model, and a folder for others."""
+
+    running: RunningAgent
     tied: bool
     base: Path
     folder: Path
@@ -95,125 +87,57 @@ class RunningAgent:
 @pytest.fixture(scope="module", params=[False, True], ids=["untied", "tied"])
 def agent(
     request: pytest.FixtureRequest, orchestrator: FakeOrchestrator, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningAgent]:
+) -> Iterator[Subject]:
     folder = tmp_path_factory.mktemp("rollout")
     base = write_tiny_model(folder / "base", tied=request.param, seed=0)
-    port, generate_port = _free_port(), _free_port()
     orchestrator.beats.clear()
     orchestrator.reply = HeartbeatReply(attempt=1, version=0, seconds_to_next=0.2)
-    command = [
-        *(sys.executable, "-m", "deepcoder_rollout.agent", "--orchestrator", orchestrator.url),
-        *("--model-dir", str(base), "--host", "127.0.0.1", "--bind", "127.0.0.1", "--port", str(port)),
-        *("--generate-port", str(generate_port), "--max-model-length", "256", "--precision", "fp32"),
-        *("--server", f"test-{generate_port}"),
-    ]
-    log = (folder / "agent.log").open("wb")
-    process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        _wait_for(lambda: _status(f"http://127.0.0.1:{port}/readyz") == 200, process, folder / "agent.log")
-        yield RunningAgent(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{generate_port}", request.param, base, folder)
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-        log.close()
+    with running_agent(base, orchestrator.url, folder) as running:
+        running.wait_for_status(f"{running.agent}/readyz", 200)
+        yield Subject(running, request.param, base, folder)
 
 
-def _status(url: str) -> int:
-    try:
-        return httpx.get(url, timeout=5).status_code
-    except httpx.HTTPError:
-        return 0
-
-
-def _wait_for(condition, process: subprocess.Popen[bytes], log: Path, seconds: float = 900) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, f"the agent ended:\n{log.read_text()[-3000:]}"
-        assert time.monotonic() < deadline, f"not ready after {seconds} s:\n{log.read_text()[-3000:]}"
-        time.sleep(0.2)
-
-
-def _answer(agent: RunningAgent, temperature: float = 1.0, max_tokens: int = 24, seed: int = 7) -> Answer:
-    """What the trainer's own generator makes of the server's answer."""
-
-    async def ask() -> Answer:
-        registry = RolloutRegistry(Policy(1, 0), time.monotonic)
-        beat = Heartbeat(
-            server="a", generate_url=agent.generate, agent_url=agent.agent, attempt=1, version=0, ready=True
-        )
-        registry.heard(beat, "http://trainer")
-        question = Question("a/0/0", tuple(PROMPT), max_tokens, temperature, seed)
-        async with httpx.AsyncClient(timeout=120, trust_env=False) as client:
-            generator = Generator(registry, client)
-            async with generator.place(1) as place:
-                return await generator.ask(question, place)
-
-    return asyncio.run(ask())
-
-
-def _answers_until(
-    taken_over: threading.Event, asking: threading.Barrier, agent: RunningAgent, seed: int
-) -> list[Answer]:
+def _answers_until(taken_over: threading.Event, asking: threading.Barrier, agent: Subject, seed: int) -> list[Answer]:
     """Long answers, one after another: some of all that are asked for are under way whenever the weights change."""
     answers: list[Answer] = []
     asking.wait(30)
     while not taken_over.is_set():
-        answers.append(_answer(agent, max_tokens=220, seed=seed + 4 * len(answers)))
+        answers.append(answer_of(agent.running, max_tokens=220, seed=seed + 4 * len(answers)))
     return answers
 
 
-def _expected(model: Path, answer: Sequence[int], temperature: float) -> list[float]:
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
-    with torch.no_grad():
-        logits = network(torch.tensor([[*PROMPT, *answer]])).logits[0].float() / temperature
-    rows = torch.log_softmax(logits, -1)[len(PROMPT) - 1 : -1]
-    return rows.gather(1, torch.tensor(answer)[:, None])[:, 0].tolist()
-
-
 def _order(orchestrator: FakeOrchestrator, model: Path, attempt: int, version: int) -> WeightOrder:
-    orchestrator.files.clear()
-    digests = []
-    for file in sorted(model.glob("*.safetensors")):
-        orchestrator.files[f"/{version}/{file.name}"] = file
-        content = file.read_bytes()
-        digests.append(FileDigest(path=file.name, bytes=len(content), sha256=hashlib.sha256(content).hexdigest()))
-    return WeightOrder(
-        attempt=attempt,
-        version=version,
-        base_url=f"{orchestrator.url}/{version}",
-        files=tuple(digests),
-        deadline_seconds=60,
-    )
+    files = {file.name: file for file in sorted(model.glob("*.safetensors"))}
+    orchestrator.files = {shard_url("", attempt, version, name): file for name, file in files.items()}
+    contents = {name: file.read_bytes() for name, file in files.items()}
+    return order_of(contents, orchestrator.url, attempt=attempt, version=version, deadline_seconds=60)
 
 
-def _give(agent: RunningAgent, order: WeightOrder) -> httpx.Response:
-    return httpx.post(f"{agent.agent}/v1/weights", json=order.model_dump(mode="json"), timeout=90)
+def _give(agent: Subject, order: WeightOrder) -> httpx.Response:
+    return httpx.post(f"{agent.running.agent}/v1/weights", json=order.model_dump(mode="json"), timeout=90)
 
 
-def test_a_server_registers_and_tells_what_it_holds(agent: RunningAgent, orchestrator: FakeOrchestrator) -> None:
+def test_a_server_registers_and_tells_what_it_holds(agent: Subject, orchestrator: FakeOrchestrator) -> None:
     """A started server heartbeats with its addresses, as ready, with the base model: attempt 0, version 0."""
     deadline = time.monotonic() + 30  # it is ready a moment before its first heartbeat has come
-    while not (beats := [beat for beat in orchestrator.beats if beat.generate_url == agent.generate]):
+    while not (beats := [beat for beat in orchestrator.beats if beat.generate_url == agent.running.generate]):
         assert time.monotonic() < deadline, "no heartbeat came"
         time.sleep(0.05)
     first = beats[0]
     assert (first.attempt, first.version, first.ready) == (0, 0, True)
-    assert first.agent_url == agent.agent
+    assert (first.agent_url, first.shards_url) == (agent.running.agent, agent.running.shards)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
-def test_log_probabilities_are_those_of_what_was_sampled(agent: RunningAgent, temperature: float) -> None:
+def test_log_probabilities_are_those_of_what_was_sampled(agent: Subject, temperature: float) -> None:
     """Token ids come back, with the log-probabilities that transformers gives for them at the same temperature."""
-    answer = _answer(agent, temperature)
-    expected = _expected(agent.base, answer.token_ids, temperature)
+    answer = answer_of(agent.running, temperature)
+    expected = expected_log_probabilities(agent.base, answer.token_ids, temperature)
     assert answer.log_probabilities == pytest.approx(expected, abs=TOLERANCE)
     assert set(answer.versions) == {0}
 
 
-def test_new_weights_are_those_that_sample(agent: RunningAgent, orchestrator: FakeOrchestrator) -> None:
+def test_new_weights_are_those_that_sample(agent: Subject, orchestrator: FakeOrchestrator) -> None:
     """After an update every layer samples with the new weights, tied or untied, and the receipt tells the pause."""
     updated = write_tiny_model(agent.folder / "updated", tied=agent.tied, seed=1)
     response = _give(agent, _order(orchestrator, updated, attempt=1, version=3))
@@ -221,13 +145,17 @@ def test_new_weights_are_those_that_sample(agent: RunningAgent, orchestrator: Fa
     receipt = WeightReceipt.model_validate_json(response.content)
     assert (receipt.attempt, receipt.version) == (1, 3)
     assert 0 < receipt.pause_seconds < 30
-    answer = _answer(agent)
-    assert answer.log_probabilities == pytest.approx(_expected(updated, answer.token_ids, 1.0), abs=TOLERANCE)
-    assert answer.log_probabilities != pytest.approx(_expected(agent.base, answer.token_ids, 1.0), abs=0.1)
+    answer = answer_of(agent.running)
+    assert answer.log_probabilities == pytest.approx(
+        expected_log_probabilities(updated, answer.token_ids, 1.0), abs=TOLERANCE
+    )
+    assert answer.log_probabilities != pytest.approx(
+        expected_log_probabilities(agent.base, answer.token_ids, 1.0), abs=0.1
+    )
     assert set(answer.versions) == {3}
 
 
-def test_running_requests_go_on_over_an_update(agent: RunningAgent, orchestrator: FakeOrchestrator) -> None:
+def test_running_requests_go_on_over_an_update(agent: Subject, orchestrator: FakeOrchestrator) -> None:
     """Neither lost nor cut short; each token says whose it is, and has that model's log-probability for all before it.
 
     So what was computed of the text by the old weights is computed again: the cache does not outlive them.
@@ -244,14 +172,17 @@ def test_running_requests_go_on_over_an_update(agent: RunningAgent, orchestrator
         answers = [answer for one in under_way for answer in one.result(timeout=120)]
     assert response.status_code == 200, response.text
     for answer in answers:
-        expected = {4: _expected(older, answer.token_ids, 1.0), 5: _expected(newer, answer.token_ids, 1.0)}
+        expected = {
+            4: expected_log_probabilities(older, answer.token_ids, 1.0),
+            5: expected_log_probabilities(newer, answer.token_ids, 1.0),
+        }
         of_its_version = [expected[version][place] for place, version in enumerate(answer.versions)]
         assert answer.log_probabilities == pytest.approx(of_its_version, abs=TOLERANCE)
         assert list(answer.versions) == sorted(answer.versions)
     assert any(set(answer.versions) == {4, 5} for answer in answers)
 
 
-def test_an_order_of_an_older_attempt_is_refused(agent: RunningAgent, orchestrator: FakeOrchestrator) -> None:
+def test_an_order_of_an_older_attempt_is_refused(agent: Subject, orchestrator: FakeOrchestrator) -> None:
     """Once attempt 2 has given weights, attempt 1 can no longer change them; nor can an older version of attempt 2."""
     model = write_tiny_model(agent.folder / "fence", tied=agent.tied, seed=3)
     assert _give(agent, _order(orchestrator, model, attempt=2, version=4)).status_code == 200
@@ -261,23 +192,21 @@ def test_an_order_of_an_older_attempt_is_refused(agent: RunningAgent, orchestrat
     assert _give(agent, _order(orchestrator, model, attempt=2, version=3)).status_code == 409
 
 
-def test_files_that_do_not_match_their_checksum_are_not_loaded(
-    agent: RunningAgent, orchestrator: FakeOrchestrator
-) -> None:
+def test_files_that_do_not_match_their_checksum_are_not_loaded(agent: Subject, orchestrator: FakeOrchestrator) -> None:
     """A file that arrives damaged is refused before the pause; the old weights go on sampling."""
     model = write_tiny_model(agent.folder / "damaged", tied=agent.tied, seed=4)
-    before = _answer(agent, temperature=0.01).token_ids
+    before = answer_of(agent.running, temperature=0.01).token_ids
     order = _order(orchestrator, model, attempt=2, version=50)
-    wrong = order.model_copy(update={"files": tuple(f.model_copy(update={"sha256": "0" * 64}) for f in order.files)})
+    wrong = order.model_copy(update={"shards": tuple(s.model_copy(update={"sha256": "0" * 64}) for s in order.shards)})
     response = _give(agent, wrong)
     assert response.status_code == 503
     assert "checksum" in response.json()["error"]
-    assert _status(f"{agent.agent}/readyz") == 200
-    assert _answer(agent, temperature=0.01).token_ids == before
+    assert status_of(f"{agent.running.agent}/readyz") == 200
+    assert answer_of(agent.running, temperature=0.01).token_ids == before
 
 
 def test_a_failed_load_makes_the_server_unready_until_a_sound_one(
-    agent: RunningAgent, orchestrator: FakeOrchestrator
+    agent: Subject, orchestrator: FakeOrchestrator
 ) -> None:
     """Weights that arrive whole but do not load: not ready, and no prompt is given; the next order heals all of it."""
     broken = agent.folder / "broken"
@@ -286,10 +215,12 @@ def test_a_failed_load_makes_the_server_unready_until_a_sound_one(
     response = _give(agent, _order(orchestrator, broken, attempt=3, version=1))
     assert response.status_code == 503
     assert "/update_weights" in response.json()["error"]
-    assert _status(f"{agent.agent}/readyz") == 503
+    assert status_of(f"{agent.running.agent}/readyz") == 503
     sound = write_tiny_model(agent.folder / "sound", tied=agent.tied, seed=5)
     response = _give(agent, _order(orchestrator, sound, attempt=3, version=2))
     assert response.status_code == 200, response.text
-    assert _status(f"{agent.agent}/readyz") == 200
-    answer = _answer(agent)
-    assert answer.log_probabilities == pytest.approx(_expected(sound, answer.token_ids, 1.0), abs=TOLERANCE)
+    assert status_of(f"{agent.running.agent}/readyz") == 200
+    answer = answer_of(agent.running)
+    assert answer.log_probabilities == pytest.approx(
+        expected_log_probabilities(sound, answer.token_ids, 1.0), abs=TOLERANCE
+    )

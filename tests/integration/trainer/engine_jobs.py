@@ -1,7 +1,7 @@
 """Jobs for the engine, carried out by `torchrun -m tests.integration.trainer.engine_jobs FILE` one after another.
 
 A job builds an engine, may take a state up, trains on batches, and leaves what tests compare: the metrics of each step,
-log-probabilities before the first, states, and the published weights.
+log-probabilities before the first, states, the published weights, and each rank's share of them.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ class Job:
             steps.append(train_step(engine, batch, self.algorithm, self.tokens_per_microbatch, LEARNING_RATE))
             if number in self.save_after:
                 save_state(engine, folder / f"state-{number}", self.shard_bytes)
-        publish(engine, folder / "published", self.shard_bytes)
+        share = publish(engine, folder / "published", self.shard_bytes)
+        digests = [digest.model_dump() for digest in share]
+        (folder / f"share-{dist.get_rank()}.json").write_text(json.dumps(digests))
         save_model(engine, folder / "model", Path(self.model), self.shard_bytes)
         if dist.get_rank() == 0:
             (folder / "steps.json").write_text(json.dumps(steps))

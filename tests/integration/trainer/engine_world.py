@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from deepcoder_api.artifacts import FileDigest
 from deepcoder_trainer.batch import Batch, read_batch
 from tests.integration.trainer.engine_jobs import LEARNING_RATE, Job, write_jobs
 
@@ -63,6 +64,10 @@ class World:
 
     def weights(self, name: str, folder: str = "published") -> dict[str, Tensor]:
         return merged(self.root / name / folder)
+
+    def share(self, name: str, rank: int) -> list[FileDigest]:
+        """What a rank published."""
+        return [FileDigest(**digest) for digest in json.loads((self.root / name / f"share-{rank}.json").read_text())]
 
     def state(self, name: str, step: int, kind: str) -> dict[str, Tensor]:
         whole = merged(self.root / name / f"state-{step}", "optimizer*.safetensors")

@@ -39,8 +39,9 @@ from deepcoder_trainer.orchestrator.rank_channel import RankChannel
 from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
 from deepcoder_trainer.orchestrator.sampling import Sampler
 from deepcoder_trainer.orchestrator.step_loop import StepLoop, batch_file
-from deepcoder_trainer.orchestrator.weights import WeightPublisher
+from deepcoder_trainer.orchestrator.weights import PullTransport
 from deepcoder_trainer.rank_protocol import RankFailure
+from deepcoder_trainer.run_report.records import RunRecords
 from deepcoder_trainer.samples import Sample
 from tests.resolved_runs import resolved_run
 from tests.s3_server import S3Server
@@ -111,10 +112,7 @@ class World:
         channel, metrics, journal = RankChannel(), RunMetrics(), Journal(self.store, self.paths)
         registry, progress = RolloutRegistry(Policy(number, 0), time.monotonic), RunProgress(number, STEPS)
         async with httpx.AsyncClient() as client:
-            weights = WeightPublisher(
-                attempt=number, folder=work / "weights", ranks=channel, registry=registry, client=client,
-                received=metrics.weights_received, refused=metrics.weight_failures.inc,
-            )  # fmt: skip
+            weights = PullTransport(attempt=number, ranks=channel, registry=registry, client=client, metrics=metrics)
             checkpoints = Checkpoints(
                 store=self.store, paths=self.paths, journal=journal, ranks=channel, attempt=number,
                 folder=work / "checkpoints", run=self.run, scores={}, committed=progress.committed,
@@ -123,7 +121,7 @@ class World:
                 run=self.run, attempt=number, dataset="s3://elsewhere/datasets/abc", model_dir=self.model,
                 batches=work / "batches", problem_ids=PROBLEMS, sampler=cast(Sampler, sampler), ranks=channel,
                 weights=weights, journal=journal, checkpoints=checkpoints, progress=progress, metrics=metrics,
-                stop=asyncio.Event(),
+                records=RunRecords(self.store, self.paths, self.run, number), stop=asyncio.Event(),
             )  # fmt: skip
             routes = Routes(
                 number, channel, registry, weights, progress, metrics, lambda step: batch_file(work / "batches", step)
@@ -142,6 +140,8 @@ class World:
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(self.ranks)),
             *("--max-restarts", "0", "-m", "deepcoder_trainer.ranks"),
             *("--orchestrator", f"http://127.0.0.1:{port}", "--attempt", str(number)),
+            # No server fetches them.
+            *("--weights-dir", str(work / "weights"), "--weights-url", "http://127.0.0.1:9"),
         ]
         environment = {
             **os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "DEEPCODER_CONFIG": str(work / "run.json"),

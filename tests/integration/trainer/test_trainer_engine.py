@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from deepcoder_data.folders import file_digest
 from deepcoder_trainer.batch import write_batch
 from tests.integration.trainer.engine_jobs import LEARNING_RATE
 from tests.integration.trainer.engine_world import (
@@ -182,6 +183,18 @@ def test_a_tied_weight_is_written_once_and_loads_as_it_is(world: World, name: st
     assert agree(published, world.weights("tied"))
     model = AutoModelForCausalLM.from_pretrained(world.root / name / "model", dtype=torch.float32)
     assert torch.equal(model.lm_head.weight, published["model.embed_tokens.weight"])
+
+
+@pytest.mark.parametrize("name", ["ranks-0", "ranks-2", "ranks-3"])
+def test_each_rank_publishes_its_share_of_the_weights(world: World, name: str) -> None:
+    """Together the shares are all files, none is in two, each has its digest, and no rank keeps much more than half."""
+    shares = [world.share(name, rank) for rank in (0, 1)]
+    files = sorted((world.root / name / "published").iterdir())
+    told = sorted((digest for share in shares for digest in share), key=lambda digest: digest.path)
+    assert told == [file_digest(file, file.name) for file in files]
+    sizes = [sum(digest.bytes for digest in share) for share in shares]
+    assert max(sizes) < 0.7 * sum(sizes)
+    assert apart(world.weights(name), world.weights(name, "model")) == 0
 
 
 @pytest.mark.parametrize("name", ["packed", "ranks-3"])

@@ -18,7 +18,7 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from deepcoder_api.artifacts import RunPaths, RunReport, ValidationResult
+from deepcoder_api.artifacts import FileDigest, RunPaths, RunReport, ValidationResult
 from deepcoder_api.problems import Problem
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_api.resolved_stage import ResolvedStage
@@ -37,8 +37,18 @@ from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
 from deepcoder_trainer.orchestrator.sampling import Sampler
 from deepcoder_trainer.orchestrator.step_loop import StepLoop
 from deepcoder_trainer.orchestrator.validation import Validation
-from deepcoder_trainer.orchestrator.weights import WeightPublisher
-from deepcoder_trainer.rank_protocol import Command, CommandResult, Load, Publish, RankFailure, Save, Stop, Train
+from deepcoder_trainer.orchestrator.weights import PullTransport
+from deepcoder_trainer.rank_protocol import (
+    Command,
+    CommandResult,
+    Load,
+    Publish,
+    RankFailure,
+    RankShards,
+    Save,
+    Stop,
+    Train,
+)
 from deepcoder_trainer.run_report.records import RunRecords
 from deepcoder_trainer.samples import Sample
 from tests.orchestrator_builders import sample
@@ -112,6 +122,7 @@ class Ranks:
     batches: Path
     fail_at: int | None
     done: list[Command] = field(default_factory=list)
+    weights: PullTransport = field(init=False)
     trained: list[tuple[int, int]] = field(default_factory=list)
     on_train: Callable[[int], None] = lambda step: None
     sampler_kl: float = 0.0
@@ -127,8 +138,10 @@ class Ranks:
                     batch = read_batch(self.batches / f"step-{step:06d}.safetensors")
                     self.trained.append((batch.step, len(batch)))
                     self.on_train(step)
-                case Publish(directory=directory):
-                    (Path(directory) / "model.safetensors").write_bytes(b"weights")
+                case Publish(version=version):
+                    digest = FileDigest(path="model.safetensors", bytes=7, sha256="0" * 64)
+                    shards = RankShards(version=version, rank=0, ranks=1, url="http://trainer", files=(digest,))
+                    self.weights.announced(shards)
                 case Save(step=step, directory=directory):
                     for part in ("model", "state"):
                         (Path(directory) / part).mkdir()
@@ -193,10 +206,8 @@ class World:
         )  # fmt: skip
         ranks = Ranks(channel, work / "batches", fail_at)
         async with httpx.AsyncClient() as client:
-            weights = WeightPublisher(
-                attempt=number, folder=work / "weights", ranks=channel,
-                registry=registry, client=client,
-                received=metrics.weights_received, refused=metrics.weight_failures.inc,
+            weights = ranks.weights = PullTransport(
+                attempt=number, ranks=channel, registry=registry, client=client, metrics=metrics,
             )  # fmt: skip
             loop = StepLoop(
                 run=self.run, attempt=number, dataset=dataset, model_dir=self.folder, batches=work / "batches",

@@ -49,7 +49,9 @@ def evaluation(**parts: Any) -> ResolvedEvaluation:
 
 def trainer(resolved: ResolvedRun) -> Process:
     """Pod 3 of the second attempt."""
-    return trainer_process(resolved, AT, attempt=2, dataset="s3://d", replica_index="3", master_address="m")
+    return trainer_process(
+        resolved, AT, attempt=2, dataset="s3://d", replica_index="3", master_address="m", host="10.0.0.9"
+    )
 
 
 def all_processes(resolved: ResolvedRun, measured: ResolvedEvaluation) -> dict[str, Process]:
@@ -144,7 +146,8 @@ def test_the_trainers_command() -> None:
     assert option(process, "--replica-index") == "3"
     assert option(process, "--master-address") == "m"
     assert option(process, "--sandbox") == AT.sandbox
-    assert process.ports == {"orchestrator": 8700}
+    assert (option(process, "--host"), option(process, "--weights-port")) == ("10.0.0.9", "8701")
+    assert process.ports == {"orchestrator": 8700, "weights": 8701}
 
 
 def test_the_rollout_servers_command() -> None:
@@ -153,7 +156,7 @@ def test_the_rollout_servers_command() -> None:
     assert option(process, "--max-model-length") == str(run().max_model_length)
     assert option(process, "--host") == "10.0.0.1"
     assert process.command[-3:] == ("--", "--max-num-seqs", "8")
-    assert process.ports == {"agent": 8800, "generate": 8801}
+    assert process.ports == {"agent": 8800, "generate": 8801, "shards": 8802}
 
 
 @pytest.mark.parametrize(("gpus", "expected"), [(0, "cpu"), (1, None)])

@@ -13,9 +13,10 @@ from deepcoder_api.specification import SandboxLimits
 
 GRADE: dict[str, Any] = {"id": "a", "problem_hash": "0" * 64, "program": "print(1)"}
 HEARTBEAT: dict[str, Any] = {
-    "server": "s", "generate_url": "http://a", "agent_url": "http://b", "attempt": 0, "version": 0, "ready": True,
+    "server": "s", "generate_url": "http://a", "agent_url": "http://b", "shards_url": "http://c", "node": "n",
+    "attempt": 0, "version": 0, "ready": True,
 }  # fmt: skip
-ORDER: dict[str, Any] = {"attempt": 1, "version": 0, "base_url": "http://a", "files": [], "deadline_seconds": 1}
+ORDER: dict[str, Any] = {"attempt": 1, "version": 0, "shards": [], "deadline_seconds": 1}
 
 
 def test_verdicts() -> None:

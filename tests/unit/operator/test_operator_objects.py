@@ -134,8 +134,14 @@ def test_who_may_reach_the_pods_of_a_run() -> None:
         "preflight": set(),
         "prepare": set(),
         "sandbox": {("prepare", 8000), ("trainer", 8000)},
-        "rollout": {("trainer", 8800), ("trainer", 8801)},
-        "trainer": {("trainer", 0), ("rollout", 8700), ("operator in deepcoder-system", 8700)},
+        # Rollout servers read each other's shards, and give each other no orders.
+        "rollout": {("trainer", 8800), ("trainer", 8801), ("rollout", 8802)},
+        "trainer": {
+            ("trainer", 0),
+            ("rollout", 8700),
+            ("rollout", 8701),
+            ("operator in deepcoder-system", 8700),
+        },
     }
 
 

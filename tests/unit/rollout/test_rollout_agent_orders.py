@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from deepcoder_api.artifacts import FileDigest
 from deepcoder_api.rollout import Heartbeat, HeartbeatReply, WeightOrder
-from deepcoder_rollout.agent import Agent, Holding, application
+from deepcoder_rollout.agent import Agent, application
+from deepcoder_rollout.holding import Holding, Place
 from deepcoder_rollout.vllm_server import ServerControl
+from deepcoder_rollout.weights import FetchRules
+from tests.shard_sources import Source, order_of, source
 
 CONTENT = b"weights"
+NAME = "m.safetensors"
 
 
 @pytest.mark.parametrize(
@@ -29,7 +33,7 @@ CONTENT = b"weights"
 )
 def test_weights_never_go_back_in_time(held: tuple[int, int], ordered: tuple[int, int], refused: str) -> None:
     """An older attempt is refused whatever its version, an older version within an attempt."""
-    order = WeightOrder(attempt=ordered[0], version=ordered[1], base_url="http://t", files=(), deadline_seconds=1)
+    order = WeightOrder(attempt=ordered[0], version=ordered[1], shards=(), deadline_seconds=1)
     reason = Holding(*held).refuses(order)
     assert (refused in reason) if refused and reason else reason is None
 
@@ -49,7 +53,12 @@ def test_ready_is_sound_and_not_behind(
     held: tuple[int, int], wanted: tuple[int, int], usable: bool, ready: bool
 ) -> None:
     """Kubernetes routes to a server that works and holds at least what the orchestrator last wanted."""
-    assert Holding(*held, *wanted, usable=usable).ready is ready
+    assert Holding(*held, *wanted, heard=True, usable=usable).ready is ready
+
+
+def test_a_server_that_was_told_nothing_yet_is_not_ready() -> None:
+    """A run may be at any version when a server starts: whether the base model will do, the orchestrator says."""
+    assert not Holding(usable=True).ready
 
 
 class World:
@@ -63,11 +72,9 @@ class World:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         match request.url.host, request.url.path:
-            case "trainer", "/v1/rollouts":
+            case "orchestrator", "/v1/rollouts":
                 self.beats.append(Heartbeat.model_validate_json(request.content))
                 return httpx.Response(200, content=self.wanted.model_dump_json())
-            case "trainer", _:
-                return httpx.Response(200, content=CONTENT)
             case _, "/update_weights":
                 self.loads.append(request.content.decode())
                 return httpx.Response(self.vllm_status)
@@ -76,25 +83,22 @@ class World:
 
 
 class Subject:
-    """An agent in that world, with a client of its routes."""
+    """An agent in that world, with a client of its routes and a trainer that has its weights."""
 
-    def __init__(self, world: World, folder: Path) -> None:
+    def __init__(self, world: World, folder: Path, trainer: Source) -> None:
         self.world = world
         self.folder = folder
+        self.trainer = trainer
         client = httpx.AsyncClient(transport=httpx.MockTransport(world))
         self.agent = Agent(
-            server="rollout-0", orchestrator="http://trainer:8700", host="10.0.0.7", port=8300,
-            control=ServerControl("http://127.0.0.1:8000", client), generate_port=8000, shared_memory=folder,
-            client=client,
+            Place("rollout-0", "machine-a", "10.0.0.7", 8300, 8000, 8302), orchestrator="http://orchestrator:8700",
+            control=ServerControl("http://127.0.0.1:8000", client), shared_memory=folder, client=client,
+            rules=FetchRules(trainer_pause_seconds=0.01),
         )  # fmt: skip
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(application(self.agent)), base_url="http://agent")
 
-    async def order(self, attempt: int, version: int, content: bytes = CONTENT) -> httpx.Response:
-        digest = FileDigest(path="m.safetensors", bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-        order = WeightOrder(
-            attempt=attempt, version=version, base_url="http://trainer:8700/v1/weights/1", files=(digest,),
-            deadline_seconds=5,
-        )  # fmt: skip
+    async def order(self, attempt: int, version: int) -> httpx.Response:
+        order = order_of({NAME: CONTENT}, self.trainer.url, attempt=attempt, version=version, deadline_seconds=5)
         return await self.http.post("/v1/weights", json=order.model_dump(mode="json"))
 
     async def ready(self) -> bool:
@@ -102,20 +106,21 @@ class Subject:
 
 
 @pytest.fixture
-async def subject(tmp_path: Path) -> Subject:
-    subject = Subject(World(), tmp_path / "weights")
-    await subject.agent.start()
-    return subject
+async def subject(tmp_path: Path) -> AsyncIterator[Subject]:
+    async with source({NAME: CONTENT}) as trainer:
+        subject = Subject(World(), tmp_path / "weights", trainer)
+        await subject.agent.start()
+        await subject.agent.heartbeat()
+        yield subject
 
 
 async def test_a_heartbeat_tells_addresses_and_what_is_loaded(subject: Subject) -> None:
     """Before and after an order; the reply says when to beat again."""
-    assert await subject.agent.heartbeat() == 2.0
     assert (await subject.order(1, 4)).status_code == 200
-    await subject.agent.heartbeat()
+    assert await subject.agent.heartbeat() == 2.0
     before, after = subject.world.beats
-    assert (before.server, before.generate_url, before.agent_url) == (
-        "rollout-0", "http://10.0.0.7:8000", "http://10.0.0.7:8300",
+    assert (before.server, before.node, before.generate_url, before.agent_url, before.shards_url) == (
+        "rollout-0", "machine-a", "http://10.0.0.7:8000", "http://10.0.0.7:8300", "http://10.0.0.7:8302",
     )  # fmt: skip
     assert [(b.attempt, b.version, b.ready) for b in (before, after)] == [(0, 0, True), (1, 4, True)]
 
@@ -129,12 +134,28 @@ async def test_a_server_behind_is_not_ready_until_it_has_caught_up(subject: Subj
     assert await subject.ready()
 
 
-async def test_an_obeyed_order_leaves_no_files(subject: Subject) -> None:
-    """Shared memory is given back as soon as the weights are loaded."""
+async def test_an_obeyed_order_leaves_its_shards_for_others_and_no_older_ones(subject: Subject) -> None:
+    """The receipt tells what was fetched; the next version takes the place of the last."""
     receipt = (await subject.order(1, 1)).json()
     assert (receipt["attempt"], receipt["version"], receipt["bytes"]) == (1, 1, len(CONTENT))
-    assert len(subject.world.loads) == 1
-    assert not list(subject.folder.iterdir())
+    assert (receipt["trainer_bytes"], receipt["peer_bytes"], receipt["failures"]) == (len(CONTENT), 0, {})
+    await subject.order(1, 2)
+    assert len(subject.world.loads) == 2
+    assert [str(file.relative_to(subject.folder)) for file in sorted(subject.folder.rglob("*.*"))] == [
+        f"version-1-2/{NAME}"
+    ]
+
+
+async def test_a_newer_order_ends_the_fetch_of_an_older_one(subject: Subject) -> None:
+    """A trainer that hangs, or is gone, does not keep a server from the weights of the next attempt."""
+    subject.trainer.fault, subject.trainer.failures_left = "hangs", 1
+    older = asyncio.create_task(subject.order(1, 1))
+    await subject.trainer.failing.wait()
+    newer = await asyncio.wait_for(subject.order(2, 1), 3)
+    assert newer.status_code == 200
+    assert (await older).status_code == 409
+    assert "a newer one is ordered" in (await older).json()["error"]
+    assert (subject.agent.holding.attempt, len(subject.world.loads)) == (2, 1)
 
 
 async def test_an_older_attempts_order_does_not_reach_vllm(subject: Subject) -> None:
@@ -149,12 +170,13 @@ async def test_an_older_attempts_order_does_not_reach_vllm(subject: Subject) -> 
 
 async def test_a_damaged_file_leaves_the_server_as_it_was(subject: Subject) -> None:
     """503 with the reason; vLLM was not touched and stays ready."""
-    answer = await subject.order(1, 1, content=b"something else")
+    subject.trainer.fault = "damaged"
+    answer = await subject.order(1, 1)
     assert answer.status_code == 503
     assert "checksum" in answer.json()["error"]
     assert subject.world.loads == []
     assert await subject.ready()
-    assert not list(subject.folder.iterdir())
+    assert not list(subject.folder.rglob("*.*"))
 
 
 async def test_a_failed_load_makes_the_server_unready_until_one_succeeds(subject: Subject) -> None:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deepcoder_api.lifecycle import TerminationMessage
-from deepcoder_trainer.launch import ending, rank_exit, ranks_command
+from deepcoder_trainer.launch import (
+    ending,
+    keep_serving,
+    rank_exit,
+    ranks_command,
+    weight_server_command,
+    weights_folder,
+)
 from tests.resolved_runs import resolved_run
 
 REPORT = """
@@ -28,6 +38,17 @@ Root Cause (first observed failure):
   error_file: <N/A>
 ============================================================
 """
+
+
+def arguments(**changes: Any) -> argparse.Namespace:
+    """What a trainer pod is started with."""
+    given = {
+        "port": 8700, "replica_index": 0, "master_address": "t-0.t", "attempt": 3, "host": "10.0.0.9",
+        "weights_port": 8701, "bind": "0.0.0.0",
+    }  # fmt: skip
+    return argparse.Namespace(**{**given, **changes})
+
+
 LEFT = TerminationMessage(outcome="permanent", reason="TakenOver", cause="a newer attempt took over")
 
 
@@ -81,8 +102,42 @@ def test_torchruns_report_names_the_rank_that_failed_first() -> None:
 )
 def test_torchrun_is_started_with_one_rank_a_gpu(trainer: dict[str, int], index: int, expected: list[str]) -> None:
     """One rank on CPU; several pods meet at pod 0 and find the orchestrator there."""
-    arguments = argparse.Namespace(port=8700, replica_index=index, master_address="t-0.t", attempt=3)
-    command = ranks_command(resolved_run(trainer=trainer), arguments)
+    command = ranks_command(resolved_run(trainer=trainer), arguments(replica_index=index), Path("/shm/weights"))
     assert command[:3] == [sys.executable, "-m", "torch.distributed.run"]
     assert all(part in command for part in expected)
-    assert command[-2:] == ["--attempt", "3"]
+    assert command[-6:] == [
+        *("--attempt", "3", "--weights-dir", "/shm/weights", "--weights-url", "http://10.0.0.9:8701")
+    ]
+
+
+def test_a_pods_weights_are_served_at_the_address_that_its_ranks_tell(tmp_path: Path) -> None:
+    """The same folder, port and attempt, on the address that the pod listens on."""
+    command = weight_server_command(arguments(), tmp_path)
+    assert command[1:] == [
+        *("-m", "deepcoder_trainer.weight_server", "--attempt", "3", "--weights-dir", str(tmp_path)),
+        *("--bind", "0.0.0.0", "--port", "8701"),
+    ]
+
+
+async def test_a_server_of_weights_that_ends_is_started_again_until_the_pod_ends(tmp_path: Path) -> None:
+    """It holds nothing but files; whatever killed it, rollouts find it at the same address."""
+    runs = tmp_path / "runs"
+    command = [sys.executable, "-c", f"open({str(runs)!r}, 'a').write('x')"]
+    keeping = asyncio.create_task(keep_serving(command))
+    async with asyncio.timeout(60):
+        while not runs.exists() or len(runs.read_text()) < 2:  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(0.05)
+    assert not keeping.done()
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+
+
+def test_weights_lie_in_shared_memory_where_they_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two versions of the pod's share twice over; else in the work folder."""
+    run = resolved_run(trainer={"replicas": 2, "gpusPerReplica": 1})
+    (tmp_path / "model.safetensors").write_bytes(b"0" * 1000)
+    given = arguments(model_dir=tmp_path, work_dir=tmp_path / "work")
+    for free, folder in ((2001, f"/dev/shm/deepcoder-weights-{run.uid[:8]}-3"), (1999, str(tmp_path / "work/weights"))):
+        monkeypatch.setattr("shutil.disk_usage", lambda path, free=free: argparse.Namespace(free=free))
+        assert str(weights_folder(run, given)) == folder

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deepcoder_api.artifacts import FileDigest
 from deepcoder_api.lifecycle import Progress
 from deepcoder_api.rollout import Heartbeat, HeartbeatReply
 from deepcoder_trainer.orchestrator.application import Routes
@@ -18,11 +19,18 @@ from deepcoder_trainer.orchestrator.metrics import RunMetrics
 from deepcoder_trainer.orchestrator.progress import RunProgress
 from deepcoder_trainer.orchestrator.rank_channel import RankChannel
 from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
-from deepcoder_trainer.orchestrator.weights import WeightPublisher
-from deepcoder_trainer.rank_protocol import CommandResult, Publish, RankFailure, Train
+from deepcoder_trainer.orchestrator.weights import PullTransport
+from deepcoder_trainer.rank_protocol import CommandResult, RankFailure, RankShards, Train
 
 ATTEMPT = 3
-BEAT = Heartbeat(server="a", generate_url="http://a:1", agent_url="http://a:2", attempt=0, version=0, ready=True)
+BEAT = Heartbeat(
+    server="a", generate_url="http://a:1", agent_url="http://a:2", shards_url="http://a:3", node="machine", attempt=0,
+    version=0, ready=True,
+)  # fmt: skip
+SHARDS = RankShards(
+    version=4, rank=0, ranks=1, url="http://trainer-0:8701",
+    files=(FileDigest(path="model.safetensors", bytes=7, sha256="0" * 64),),
+)  # fmt: skip
 TRAIN = Train(step=1, learning_rate=1e-6, tokens_per_microbatch=256)
 
 
@@ -33,7 +41,7 @@ class Served:
     http: httpx.AsyncClient
     ranks: RankChannel
     registry: RolloutRegistry
-    weights: WeightPublisher
+    weights: PullTransport
     batches: Path
 
 
@@ -41,9 +49,8 @@ class Served:
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
     ranks, registry, metrics = RankChannel(), RolloutRegistry(Policy(ATTEMPT, 0), time.monotonic), RunMetrics()
     unreachable = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(503)))
-    weights = WeightPublisher(
-        attempt=ATTEMPT, folder=tmp_path / "weights", ranks=ranks, registry=registry, client=unreachable,
-        received=metrics.weights_received, refused=metrics.weight_failures.inc,
+    weights = PullTransport(
+        attempt=ATTEMPT, ranks=ranks, registry=registry, client=unreachable, metrics=metrics
     )  # fmt: skip
 
     def batch_file(step: int) -> Path | None:
@@ -54,16 +61,16 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     transport = httpx.ASGITransport(application)
     async with httpx.AsyncClient(transport=transport, base_url="http://trainer-0:8700") as http:
         yield Served(http, ranks, registry, weights, tmp_path)
-    await weights.close()
+    await weights.abort()
     await unreachable.aclose()
 
 
 async def test_a_heartbeat_registers_a_server_and_is_told_what_is_wanted(served: Served) -> None:
-    """The address by which the server reached us is the one it will fetch weights from."""
+    """It is known by all its addresses from then on."""
     reply = await served.http.post("/v1/rollouts", content=BEAT.model_dump_json())
     assert HeartbeatReply.model_validate_json(reply.content) == HeartbeatReply(attempt=ATTEMPT, version=0)
     (server,) = served.registry.servers
-    assert (server.name, server.generate_url, server.reached_at) == ("a", "http://a:1", "http://trainer-0:8700")
+    assert (server.name, server.generate_url, server.shards_url) == ("a", "http://a:1", "http://a:3")
 
 
 async def test_a_malformed_body_is_refused_with_the_field(served: Served) -> None:
@@ -127,19 +134,22 @@ async def test_a_batch_is_served_while_it_is_at_hand(served: Served) -> None:
     assert (await served.http.get("/v1/ranks/batches/2")).status_code == 404
 
 
-async def test_only_published_weight_files_are_served(served: Served) -> None:
-    """The file by version and name; no other file, no other version, and no way out of the folder."""
+async def test_shards_that_a_rank_tells_of_are_those_that_are_ordered(served: Served) -> None:
+    """A version is published once all its ranks have told; every server that lives is ordered it."""
+    await served.http.post("/v1/rollouts", content=BEAT.model_dump_json())
     publishing = asyncio.create_task(served.weights.publish(4))
-    command = await served.ranks.read(0, 5)
-    assert isinstance(command, Publish)
-    folder = Path(command.directory)
-    (folder / "model.safetensors").write_bytes(b"weights")
-    (folder.parent / "secret").write_bytes(b"secret")
+    assert await served.ranks.read(0, 5) is not None
+    told = await served.http.post("/v1/ranks/shards", params={"attempt": ATTEMPT}, content=SHARDS.model_dump_json())
+    assert told.status_code == 204
     served.ranks.finished(0, CommandResult())
     await publishing
-    assert (await served.http.get("/v1/weights/4/model.safetensors")).content == b"weights"
-    for path in ("4/other.safetensors", "3/model.safetensors", "4/..%2Fsecret", "4/%2E%2E%2Fsecret"):
-        assert (await served.http.get(f"/v1/weights/{path}")).status_code == 404, path
+    assert served.registry.wanted == Policy(ATTEMPT, 4)
+
+
+async def test_shards_of_another_attempts_rank_are_refused(served: Served) -> None:
+    """409: its weights are another run of the same steps."""
+    told = await served.http.post("/v1/ranks/shards", params={"attempt": 2}, content=SHARDS.model_dump_json())
+    assert told.status_code == 409
 
 
 async def test_progress_metrics_and_health(served: Served) -> None:

@@ -83,8 +83,14 @@ async def never() -> None:
 
 
 def register(registry: RolloutRegistry, name: str, url: str) -> Server:
-    beat = Heartbeat(server=name, generate_url=url, agent_url=url, attempt=1, version=3, ready=True)
-    return registry.heard(beat, "http://trainer:8700")
+    return registry.heard(beat(name, url, version=3))
+
+
+def beat(name: str, url: str, version: int) -> Heartbeat:
+    return Heartbeat(
+        server=name, generate_url=url, agent_url=url, shards_url=url, node="machine", attempt=1, version=version,
+        ready=True,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -197,8 +203,7 @@ async def test_without_any_server_the_wait_is_bounded_and_says_what_there_is(
     registry: RolloutRegistry, client: httpx.AsyncClient
 ) -> None:
     """The failure names what was wanted and what each server holds; another attempt may find servers."""
-    beat = Heartbeat(server="old", generate_url="http://o", agent_url="http://o", attempt=1, version=2, ready=True)
-    registry.heard(beat, "http://trainer:8700")
+    registry.heard(beat("old", "http://o", version=2))
     with pytest.raises(NoRollout, match=r"attempt 1, version 3 .*old holds \(1, 2\)"):
         await ask(Generator(registry, client, rollout_seconds=0.05))
 

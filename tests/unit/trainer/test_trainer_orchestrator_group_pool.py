@@ -23,9 +23,9 @@ class Sampling:
         self.settled.set()
         self._ends: dict[int, asyncio.Future[None]] = {}
         self.admission = Admission(timetable((4, 2)), max_staleness=staleness)
-        self.pool = GroupPool(self.admission, self._group, self._settle)
+        self.pool = GroupPool(self.admission, self._group, self._taken_over)
 
-    async def _settle(self) -> None:
+    async def _taken_over(self, version: int) -> None:
         await self.settled.wait()
 
     async def _group(self, draw: int) -> list[Sample]:

@@ -28,10 +28,10 @@ def beat(
     registry: RolloutRegistry, name: str, held: Policy = BASE_MODEL, *, ready: bool = True, port: int = 1
 ) -> Server:
     heartbeat = Heartbeat(
-        server=name, generate_url=f"http://{name}:{port}", agent_url=f"http://{name}:9", attempt=held.attempt,
-        version=held.version, ready=ready,
+        server=name, generate_url=f"http://{name}:{port}", agent_url=f"http://{name}:9",
+        shards_url=f"http://{name}:10", node="machine", attempt=held.attempt, version=held.version, ready=ready,
     )  # fmt: skip
-    return registry.heard(heartbeat, "http://trainer:8700")
+    return registry.heard(heartbeat)
 
 
 @pytest.mark.parametrize(

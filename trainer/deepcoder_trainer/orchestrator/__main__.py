@@ -29,7 +29,6 @@ from deepcoder_sandbox.client import SandboxClient
 from deepcoder_trainer.orchestrator.assembly import Given, Orchestrator, assemble
 from deepcoder_trainer.orchestrator.failures import OrchestratorError, Stopped, first_failure
 from deepcoder_trainer.orchestrator.grading import IN_FLIGHT_PER_REPLICA
-from deepcoder_trainer.orchestrator.registry import RolloutRegistry
 from deepcoder_trainer.orchestrator.storage import stored
 
 LEAVE_CHECKPOINT_SECONDS = 40.0
@@ -114,7 +113,7 @@ async def _watched(orchestrator: Orchestrator) -> str:
         async with asyncio.TaskGroup() as tasks:
             watchers = [
                 tasks.create_task(orchestrator.ranks.watch()),
-                tasks.create_task(_expire(orchestrator.registry)),
+                tasks.create_task(_expire(orchestrator)),
             ]
             uri = await _train_or_leave(orchestrator)
             for watcher in watchers:
@@ -122,7 +121,7 @@ async def _watched(orchestrator: Orchestrator) -> str:
     except BaseExceptionGroup as group:
         raise first_failure(group) from group
     finally:
-        await orchestrator.weights.close()
+        await orchestrator.weights.abort()
     return uri
 
 
@@ -139,10 +138,11 @@ async def _train_or_leave(orchestrator: Orchestrator) -> str:
         raise
 
 
-async def _expire(registry: RolloutRegistry) -> None:
+async def _expire(orchestrator: Orchestrator) -> None:
     while True:
-        for server in registry.expire():
+        for server in orchestrator.registry.expire():
             log.warning("a rollout server is gone", server=server.name, in_flight=server.in_flight)
+            orchestrator.weights.leave(server)
         await asyncio.sleep(1.0)
 
 

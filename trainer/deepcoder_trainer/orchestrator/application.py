@@ -19,8 +19,8 @@ from deepcoder_trainer.orchestrator.metrics import RunMetrics
 from deepcoder_trainer.orchestrator.progress import RunProgress
 from deepcoder_trainer.orchestrator.rank_channel import RankChannel
 from deepcoder_trainer.orchestrator.registry import RolloutRegistry
-from deepcoder_trainer.orchestrator.weights import WeightPublisher
-from deepcoder_trainer.rank_protocol import CommandResult, RankFailure
+from deepcoder_trainer.orchestrator.weights import PullTransport
+from deepcoder_trainer.rank_protocol import CommandResult, RankFailure, RankShards
 
 LONG_POLL_SECONDS = 30.0
 
@@ -32,7 +32,7 @@ class Routes:
     attempt: int
     ranks: RankChannel
     registry: RolloutRegistry
-    weights: WeightPublisher
+    weights: PullTransport
     progress: RunProgress
     metrics: RunMetrics
     batch_file: Callable[[int], Path | None]
@@ -45,10 +45,10 @@ class Routes:
                 Route("/v1/progress", self._progress),
                 Route("/metrics", self._metrics),
                 Route("/v1/rollouts", self._heartbeat, methods=["POST"]),
-                Route("/v1/weights/{version:int}/{file}", self._weights),
                 Route("/v1/ranks/commands/{index:int}", self._command),
                 Route("/v1/ranks/batches/{step:int}", self._batch),
                 Route("/v1/ranks/results/{index:int}", self._result, methods=["POST"]),
+                Route("/v1/ranks/shards", self._shards, methods=["POST"]),
                 Route("/v1/ranks/failures", self._failure, methods=["POST"]),
             ],
             exception_handlers={ValidationError: _malformed},
@@ -67,20 +67,13 @@ class Routes:
 
     async def _heartbeat(self, request: Request) -> Response:
         beat = Heartbeat.model_validate_json(await request.body())
-        # The server fetches weights by the address at which it reached us: it is the one known to work from there.
-        server = self.registry.heard(beat, str(request.base_url).rstrip("/"))
-        self.weights.bring_up(server)
+        self.weights.join(self.registry.heard(beat))
         wanted = self.registry.wanted
         return _json(HeartbeatReply(attempt=wanted.attempt, version=wanted.version))
 
-    async def _weights(self, request: Request) -> Response:
-        file = self.weights.file(request.path_params["version"], request.path_params["file"])
-        return FileResponse(file) if file else _missing("this version is not, or no longer, published")
-
     async def _command(self, request: Request) -> Response:
-        attempt = request.query_params.get("attempt")
-        if attempt != str(self.attempt):
-            return JSONResponse({"error": f"this is attempt {self.attempt}, not {attempt}"}, status_code=409)
+        if refusal := self._other_attempt(request):
+            return refusal
         command = await self.ranks.read(request.path_params["index"], LONG_POLL_SECONDS)
         return _json(command) if command else Response(status_code=204)
 
@@ -95,6 +88,18 @@ class Routes:
         except IndexError:
             return _missing("no such command was issued")
         return Response(status_code=204)
+
+    async def _shards(self, request: Request) -> Response:
+        if refusal := self._other_attempt(request):
+            return refusal
+        self.weights.announced(RankShards.model_validate_json(await request.body()))
+        return Response(status_code=204)
+
+    def _other_attempt(self, request: Request) -> Response | None:
+        attempt = request.query_params.get("attempt")
+        if attempt == str(self.attempt):
+            return None
+        return JSONResponse({"error": f"this is attempt {self.attempt}, not {attempt}"}, status_code=409)
 
     async def _failure(self, request: Request) -> Response:
         self.ranks.failed(RankFailure.model_validate_json(await request.body()))

@@ -29,10 +29,8 @@ from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
 from deepcoder_trainer.orchestrator.sampling import Sampler
 from deepcoder_trainer.orchestrator.step_loop import StepLoop, batch_file
 from deepcoder_trainer.orchestrator.validation import Validation
-from deepcoder_trainer.orchestrator.weights import KEPT_VERSIONS, WeightPublisher
+from deepcoder_trainer.orchestrator.weights import PullTransport
 from deepcoder_trainer.run_report.records import RunRecords
-
-SHARED_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Orchestrator:
     routes: Routes
     registry: RolloutRegistry
     ranks: RankChannel
-    weights: WeightPublisher
+    weights: PullTransport
 
 
 def assemble(
@@ -73,10 +71,7 @@ def assemble(
         RolloutRegistry(Policy(attempt, 0), time.monotonic, begins_with_base_model=run.spec.resume_from is None),
     )
     journal = Journal(store, paths)
-    weights = WeightPublisher(
-        attempt=attempt, folder=weights_folder(given), ranks=ranks, registry=registry, client=client,
-        received=metrics.weights_received, refused=metrics.weight_failures.inc,
-    )  # fmt: skip
+    weights = PullTransport(attempt=attempt, ranks=ranks, registry=registry, client=client, metrics=metrics)
 
     def committed(checkpoint: Committed) -> None:
         progress.committed(checkpoint)
@@ -111,14 +106,3 @@ def assemble(
 
     routes = Routes(attempt, ranks, registry, weights, progress, metrics, batch_at_hand)
     return Orchestrator(loop, routes, registry, ranks, weights)
-
-
-def weights_folder(given: Given) -> Path:
-    """Where published weights lie: in shared memory where two versions fit twice over, else in the work folder."""
-    needed = 2 * KEPT_VERSIONS * sum(file.stat().st_size for file in given.model_dir.glob("*.safetensors"))
-    if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > needed:
-        folder = SHARED_MEMORY / f"deepcoder-weights-{given.run.uid[:8]}-{given.attempt}"
-    else:
-        folder = given.work_dir / "weights"
-    shutil.rmtree(folder, ignore_errors=True)
-    return folder

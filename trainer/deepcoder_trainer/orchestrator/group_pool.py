@@ -16,7 +16,7 @@ Group = list[Sample]
 class GroupPool:
     """Samples the draws that `admission` admits, each by `sample_group`.
 
-    `settle` is awaited after each new version, before anything is begun with it: it spreads what begins over all
+    `taken_over` is awaited with each new version, before anything is begun with it: it spreads what begins over all
     servers that hold the version.
     """
 
@@ -24,17 +24,17 @@ class GroupPool:
         self,
         admission: Admission,
         sample_group: Callable[[int], Awaitable[Group]],
-        settle: Callable[[], Coroutine[Any, Any, None]],
+        taken_over: Callable[[int], Coroutine[Any, Any, None]],
     ) -> None:
         self._admission = admission
         self._sample_group = sample_group
-        self._settle = settle
+        self._taken_over = taken_over
         self._groups: dict[int, asyncio.Task[Group]] = {}
         self._openings: set[asyncio.Task[None]] = set()
 
     def open(self, version: int) -> None:
         """Begin what may be sampled now that `version` is published. Returns at once."""
-        opening = asyncio.create_task(self._settle())
+        opening = asyncio.create_task(self._taken_over(version))
         self._openings.add(opening)
         opening.add_done_callback(self._openings.discard)
         for draw in self._admission.admit(version):

@@ -16,6 +16,7 @@ from deepcoder_trainer.orchestrator.idleness import IdleClock
 from deepcoder_trainer.samples import Sample
 
 STALENESS_BUCKETS = [0, 1, 2, 4, 8, 16, 32, 64]
+PAUSE_BUCKETS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30]
 TOKEN_BUCKETS = [2**power for power in range(4, 18)]
 # Name in a rank's results, our name, what it is.
 TRAINING = (
@@ -100,9 +101,18 @@ class RunMetrics:
         self.verdicts = self._counter("verdicts", "Graded answers by verdict", "verdict")
         self.groups_without_signal = self._counter("groups_without_signal", "Groups whose advantages were all zero")
         self.warnings = self._gauge("guard_warning", "1 while a guard finds this wrong", "guard")
-        self.weight_bytes = self._counter("weight_sync_bytes", "Bytes of weights that rollout servers took over")
+        self.weight_bytes = self._counter("weight_sync_bytes", "Bytes of weights that servers fetched", "source")
         self.weight_seconds = self._counter("weight_sync_seconds", "Seconds of weight take-overs", "part")
+        self.weight_pause = Histogram(
+            "deepcoder_weight_sync_pause_seconds", "Seconds that a server sampled nothing to load weights",
+            buckets=PAUSE_BUCKETS, registry=self.registry,
+        )  # fmt: skip
         self.weight_failures = self._counter("weight_sync_failures", "Weight orders that a server did not carry out")
+        self.weight_source_failures = self._counter(
+            "weight_sync_source_failures",
+            "Times that a peer or trainer did not give a shard it was asked for",
+            "reason",
+        )
 
     def begin(self, stage: int, response_limit: int) -> None:
         """A step of this stage is under way."""
@@ -117,7 +127,11 @@ class RunMetrics:
 
     def weights_received(self, receipt: WeightReceipt) -> None:
         """A server has taken weights over."""
-        self.weight_bytes.inc(receipt.bytes)
+        self.weight_bytes.labels("trainer").inc(receipt.trainer_bytes)
+        self.weight_bytes.labels("peer").inc(receipt.peer_bytes)
+        for reason, times in receipt.failures.items():
+            self.weight_source_failures.labels(reason).inc(times)
+        self.weight_pause.observe(receipt.pause_seconds)
         self.weight_seconds.labels("fetch").inc(receipt.fetch_seconds)
         self.weight_seconds.labels("pause").inc(receipt.pause_seconds)
 
@@ -127,6 +141,10 @@ class RunMetrics:
         self.validation_score.set(result.pass_at_1)
         self.validation_truncated.set(result.truncated_fraction)
         self.validation_seconds.set(result.seconds)
+
+    def weights_published(self, seconds: float) -> None:
+        """The ranks have published a version in so many seconds."""
+        self.weight_seconds.labels("publish").inc(seconds)
 
     def checkpoint_committed(self, checkpoint: Committed) -> None:
         """A checkpoint is in the bucket and the head names it."""

@@ -27,12 +27,13 @@ BASE_MODEL = Policy(0, 0)
 
 @dataclass(eq=False)
 class Server:
-    """One rollout server, as last heard of. `reached_at` is the address by which it reaches the orchestrator."""
+    """One rollout server, as last heard of. `shards_url` is where it serves shards; `node` the machine it is on."""
 
     name: str
     generate_url: str
     agent_url: str
-    reached_at: str
+    shards_url: str
+    node: str
     held: Policy
     ready: bool
     last_heard: float
@@ -75,7 +76,7 @@ class RolloutRegistry:
         self.wanted = policy
         self._wake()
 
-    def heard(self, beat: Heartbeat, reached_at: str) -> Server:
+    def heard(self, beat: Heartbeat) -> Server:
         """Take up a heartbeat. A server at a new address is another server: what the old one was doing is lost."""
         server = self._servers.get(beat.server)
         if server is not None and server.generate_url != beat.generate_url:
@@ -84,10 +85,11 @@ class RolloutRegistry:
         held = Policy(beat.attempt, beat.version)
         if server is None:
             server = Server(
-                beat.server, beat.generate_url, beat.agent_url, reached_at, held, beat.ready, self._clock()
+                beat.server, beat.generate_url, beat.agent_url, beat.shards_url, beat.node, held, beat.ready,
+                self._clock(),
             )  # fmt: skip
             self._servers[beat.server] = server
-        server.agent_url, server.reached_at = beat.agent_url, reached_at
+        server.agent_url, server.shards_url, server.node = beat.agent_url, beat.shards_url, beat.node
         server.held, server.ready, server.last_heard = held, beat.ready, self._clock()
         self._wake()
         return server

@@ -31,7 +31,7 @@ from deepcoder_trainer.orchestrator.rank_channel import RankChannel
 from deepcoder_trainer.orchestrator.resume import ResumePlan, RunState, check_state, drawn, plan_resume
 from deepcoder_trainer.orchestrator.sampling import Sampler, batch_of
 from deepcoder_trainer.orchestrator.validation import Validation
-from deepcoder_trainer.orchestrator.weights import WeightPublisher
+from deepcoder_trainer.orchestrator.weight_transport import WeightTransport
 from deepcoder_trainer.rank_protocol import Load, Train
 from deepcoder_trainer.run_report.figures import step_figures as recorded_figures
 from deepcoder_trainer.run_report.records import RunRecords
@@ -39,6 +39,8 @@ from deepcoder_trainer.samples import Sample
 
 LOAD_SECONDS = 3600.0
 TRAIN_SECONDS = 6 * 3600.0
+# Prompts wait so long to be spread over all servers; then those that hold the weights get them all.
+SPREAD_SECONDS = 600.0
 Result = TypeVar("Result")
 log = structlog.get_logger("steps")
 
@@ -55,7 +57,7 @@ class StepLoop:
     problem_ids: Sequence[str]
     sampler: Sampler
     ranks: RankChannel
-    weights: WeightPublisher
+    weights: WeightTransport
     journal: Journal
     checkpoints: Checkpoints
     progress: RunProgress
@@ -78,7 +80,7 @@ class StepLoop:
     async def execute(self) -> str:
         """Train to the last step and return the URI of the model. Raises OrchestratorError."""
         plan = await self._take_up()
-        self.pool = GroupPool(self.admission, self._sample_group, self.weights.settle)
+        self.pool = GroupPool(self.admission, self._sample_group, self._taken_over)
         self.metrics.idleness.take()  # the start is no part of a step
         try:
             await self._validate_what_was_taken_up(plan)
@@ -172,6 +174,9 @@ class StepLoop:
             groups = await self._unless_stopped(self.pool.take(step))
         with clock.part("journal"):
             return await self.journal.write(step, batch_of(groups.values()))
+
+    async def _taken_over(self, version: int) -> None:
+        await self.weights.await_version(version, SPREAD_SECONDS)
 
     async def _sample_group(self, number: int) -> list[Sample]:
         """The group of a draw, under the limit of the stage that it was drawn for."""

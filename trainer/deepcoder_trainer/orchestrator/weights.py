@@ -1,29 +1,29 @@
-"""Weights for rollouts: published by the ranks into a folder, served from it, ordered from every server behind."""
+"""Weights by pull: the ranks publish shards where their pods serve them, and every server behind is ordered to fetch.
+
+A server fetches from the trainer what no other has, and the rest from other servers (`weight_sources.py`).
+"""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import httpx
 import structlog
 from pydantic import ValidationError
 
 from deepcoder_api.artifacts import FileDigest
-from deepcoder_api.rollout import WeightOrder, WeightReceipt
-from deepcoder_data.folders import file_digest
+from deepcoder_api.rollout import Shard, WeightOrder, WeightReceipt
 from deepcoder_trainer.orchestrator.failures import RanksFailed
-from deepcoder_trainer.orchestrator.racing import HappenedFirst, unless
+from deepcoder_trainer.orchestrator.metrics import RunMetrics
 from deepcoder_trainer.orchestrator.rank_channel import RankChannel
 from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry, Server
-from deepcoder_trainer.rank_protocol import Publish
+from deepcoder_trainer.orchestrator.weight_sources import Taker, peers_of
+from deepcoder_trainer.rank_protocol import Publish, RankShards
 
 PUBLISH_SECONDS = 1800.0
-KEPT_VERSIONS = 2
 ORDER_SECONDS = 120.0
 SLOWEST_BYTES_PER_SECOND = 20e6
 log = structlog.get_logger("weights")
@@ -31,132 +31,181 @@ log = structlog.get_logger("weights")
 
 @dataclass(frozen=True)
 class Published:
-    """One version as it is served: its folder and what is in it."""
+    """One version as it is served: each shard with the trainer node that has it."""
 
     policy: Policy
-    folder: Path
-    files: tuple[FileDigest, ...]
+    shards: tuple[tuple[FileDigest, str], ...]
 
     @property
     def bytes(self) -> int:
-        """Bytes of all files."""
-        return sum(file.bytes for file in self.files)
+        """Bytes of all shards."""
+        return sum(file.bytes for file, _ in self.shards)
+
+    @property
+    def order_seconds(self) -> float:
+        """How long a server may take to fetch it, and again to load it."""
+        return ORDER_SECONDS + self.bytes / SLOWEST_BYTES_PER_SECOND
+
+
+@dataclass
+class Announced:
+    """What the ranks have said of a version that they are publishing."""
+
+    ranks: int = 0
+    by_rank: dict[int, RankShards] = field(default_factory=dict)
+
+    def whole(self, policy: Policy) -> Published:
+        """The version, once every rank has told. Raises RanksFailed."""
+        missing = [rank for rank in range(max(1, self.ranks)) if rank not in self.by_rank]
+        if missing:
+            raise RanksFailed(f"ranks {missing} published version {policy.version} without telling of their shards")
+        told = [(file, one.url) for one in self.by_rank.values() for file in one.files]
+        if not told:
+            raise RanksFailed(f"the ranks published version {policy.version} without a shard")
+        return Published(policy, tuple(sorted(told, key=lambda pair: pair[0].path)))
 
 
 class OrderFailedError(Exception):
     """The agent did not take the weights over; it keeps what it had or says that it is not ready."""
 
 
-class WeightPublisher:
-    """The newest versions, and the orders that bring servers up to the newest."""
+class PullTransport:
+    """The WeightTransport in which servers fetch: the newest version, and the orders that bring servers up to it."""
 
     def __init__(
-        self, *, attempt: int, folder: Path, ranks: RankChannel, registry: RolloutRegistry, client: httpx.AsyncClient,
-        received: Callable[[WeightReceipt], None], refused: Callable[[], None],
+        self, *, attempt: int, ranks: RankChannel, registry: RolloutRegistry, client: httpx.AsyncClient,
+        metrics: RunMetrics,
     ) -> None:  # fmt: skip
         self._attempt = attempt
-        self._folder = folder
         self._ranks = ranks
         self._registry = registry
         self._client = client
-        self._received = received
-        self._refused = refused
-        self._versions: dict[int, Published] = {}
+        self._metrics = metrics
+        self._newest: Published | None = None
+        self._announced: dict[int, Announced] = {}
         self._orders: dict[Server, asyncio.Task[None]] = {}
+        self._ordered: set[Server] = set()
+        """Those that were ever ordered the newest version."""
+
+    def announced(self, shards: RankShards) -> None:
+        """A rank tells what it has published; twice is the same."""
+        version = self._announced.setdefault(shards.version, Announced())
+        version.ranks = shards.ranks
+        version.by_rank[shards.rank] = shards
 
     async def publish(self, version: int) -> float:
-        """Have the ranks write `version`, want it, and order it everywhere. Returns the seconds until it is served."""
+        """Have the ranks publish `version`, want it, and order it everywhere. See WeightTransport."""
         started = time.monotonic()
-        folder = self._folder / f"version-{version}"
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        await self._ranks.issue(Publish(version=version, directory=str(folder)), PUBLISH_SECONDS)
-        files = await asyncio.to_thread(_digests, folder)
-        if not files:
-            raise RanksFailed(f"the ranks published version {version} without a file in {folder}")
-        self._versions[version] = Published(Policy(self._attempt, version), folder, files)
-        self._registry.want(Policy(self._attempt, version))
-        for server in self._registry.servers:
-            self.bring_up(server)
-        await self._forget_old()
-        return time.monotonic() - started
+        # The version before stays: servers may be fetching it until their orders of this one come.
+        keep = () if self._newest is None else (self._newest.policy.version,)
+        self._announced = {version: Announced()}
+        await self._ranks.issue(Publish(version=version, keep=keep), PUBLISH_SECONDS)
+        self._newest = self._announced.pop(version).whole(Policy(self._attempt, version))
+        self._registry.want(self._newest.policy)
+        self._ordered.clear()
+        behind = [server for server in self._registry.servers if self._lacks_newest(server)]
+        for server in behind:
+            self._begin(server, self._newest, [_taker(one) for one in behind], self._holding(version))
+        seconds = time.monotonic() - started
+        self._metrics.weights_published(seconds)
+        return seconds
 
-    def bring_up(self, server: Server) -> None:
-        """Order the wanted weights from `server` if it lacks them; an order under way is not given twice."""
-        wanted = self._versions.get(self._registry.wanted.version)
-        if wanted is None or self._registry.is_current(server) or server in self._orders:
-            return
+    def join(self, server: Server) -> None:
+        """Order the newest version from `server` if it lacks it; an order under way is not given twice."""
+        for other in [one for one in self._orders if one.name == server.name and one is not server]:
+            self.leave(other)  # the same name at another address
+        if self._newest is not None and server not in self._orders and self._lacks_newest(server):
+            self._begin(server, self._newest, [_taker(server)], self._ahead_of(server))
+
+    def leave(self, server: Server) -> None:
+        """Give up the order of a server that is gone."""
+        if order := self._orders.get(server):
+            order.cancel()
+            self._metrics.weight_failures.inc()
+
+    async def await_version(self, version: int, deadline_seconds: float) -> Sequence[Server]:
+        """See WeightTransport."""
+        started, first = time.monotonic(), asyncio.FIRST_COMPLETED
+        while (
+            self._orders and not self._holding(version) and (left := deadline_seconds + started - time.monotonic()) > 0
+        ):
+            await asyncio.wait(self._orders.values(), timeout=left, return_when=first)
+        if self._orders:
+            spent = time.monotonic() - started
+            await asyncio.wait(self._orders.values(), timeout=max(0.0, min(1.0 + spent, deadline_seconds - spent)))
+        return self._holding(version)
+
+    async def abort(self) -> None:
+        """Give up all orders and begin none. The files are the pods'."""
+        self._newest = None
+        orders = list(self._orders.values())
+        for order in orders:
+            order.cancel()
+        await asyncio.gather(*orders, return_exceptions=True)
+
+    def _lacks_newest(self, server: Server) -> bool:
         if server.held.attempt > self._attempt:
             log.warning("a rollout server obeys a newer attempt", server=server.name, attempt=server.held.attempt)
-            return
-        self._orders[server] = asyncio.create_task(self._order(server, wanted))
+            return False
+        return not self._registry.is_current(server)
 
-    async def settle(self) -> None:
-        """Wait until servers have taken the weights over, so that prompts are spread over all of them from the start.
+    def _holding(self, version: int) -> list[Server]:
+        wanted = self._registry.wanted
+        return self._registry.current if wanted == Policy(self._attempt, version) else []
 
-        Stragglers get as long again as the first took. Returns at once when nothing is under way.
+    def _ahead_of(self, server: Server) -> list[Server]:
+        """Those that a server which comes by itself may ask: who holds the version, and who was ordered it before.
+
+        One that failed and comes again asks holders only: those under way may be waiting for it.
         """
-        started = time.monotonic()
-        while self._orders and not self._registry.current:
-            await asyncio.wait(self._orders.values(), return_when="FIRST_COMPLETED")
-        if self._orders:
-            await asyncio.wait(self._orders.values(), timeout=1.0 + time.monotonic() - started)
+        under_way = [] if server in self._ordered else [one for one in self._orders if one in self._registry.servers]
+        return [*self._registry.current, *under_way]
 
-    def file(self, version: int, name: str) -> Path | None:
-        """The file `name` of a version that is kept, or None."""
-        published = self._versions.get(version)
-        if published is None or all(file.path != name for file in published.files):
-            return None
-        return published.folder / name
-
-    async def close(self) -> None:
-        """Give up orders under way and remove the files."""
-        for order in self._orders.values():
-            order.cancel()
-        await asyncio.gather(*self._orders.values(), return_exceptions=True)
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
-
-    async def _order(self, server: Server, wanted: Published) -> None:
-        seconds = ORDER_SECONDS + wanted.bytes / SLOWEST_BYTES_PER_SECOND
-        order = WeightOrder(
-            attempt=wanted.policy.attempt,
-            version=wanted.policy.version,
-            base_url=f"{server.reached_at}/v1/weights/{wanted.policy.version}",
-            files=wanted.files,
-            deadline_seconds=seconds,
+    def _begin(self, server: Server, newest: Published, takers: Sequence[Taker], ahead: Sequence[Server]) -> None:
+        """Order `newest` from `server`, one of the `takers` that are ordered it together; `ahead` were so before."""
+        if (earlier := self._orders.get(server)) is not None:
+            earlier.cancel()  # the agent gives an older fetch up when it hears of a newer version
+        self._ordered.add(server)
+        taker, holders = _taker(server), [_taker(one) for one in ahead]
+        shards = tuple(
+            Shard(**file.model_dump(), trainer=trainer, peers=peers_of(number, taker, takers, holders))
+            for number, (file, trainer) in enumerate(newest.shards)
         )
+        order = WeightOrder(
+            attempt=newest.policy.attempt, version=newest.policy.version, shards=shards,
+            deadline_seconds=newest.order_seconds,
+        )  # fmt: skip
+        task = asyncio.create_task(self._order(server, newest, order))
+        self._orders[server] = task
+        task.add_done_callback(lambda done: self._ended(server, done))
+
+    def _ended(self, server: Server, order: asyncio.Task[None]) -> None:
+        if self._orders.get(server) is order:
+            del self._orders[server]
+
+    async def _order(self, server: Server, newest: Published, order: WeightOrder) -> None:
         try:
-            # The agent may use the deadline twice, to fetch and to load, and wait for an older order before that.
-            receipt = await self._give(server, order, 3 * seconds)
+            # The agent may use the deadline twice, to fetch and to load, and wait for an older load before that.
+            receipt = await self._give(server, order, 3 * newest.order_seconds)
         except (httpx.HTTPError, OrderFailedError, ValidationError) as error:
             # Not ready until it heartbeats again; an older version in that heartbeat brings the order again.
             log.warning("weights not taken over", server=server.name, version=order.version, error=repr(error))
             self._registry.doubt(server)
-            self._refused()
+            self._metrics.weight_failures.inc()
         else:
-            self._received(receipt)
-            self._registry.took_over(server, wanted.policy)
-        finally:
-            del self._orders[server]
+            self._metrics.weights_received(receipt)
+            self._registry.took_over(server, newest.policy)
 
     async def _give(self, server: Server, order: WeightOrder, seconds: float) -> WeightReceipt:
-        giving = self._client.post(
+        response = await self._client.post(
             f"{server.agent_url}/v1/weights",
             json=order.model_dump(mode="json"),
             timeout=httpx.Timeout(seconds, connect=10),
         )
-        try:
-            response = await unless(server.lost, giving)
-        except HappenedFirst:
-            raise OrderFailedError("it stopped heartbeating") from None
         if response.status_code != 200:
             raise OrderFailedError(f"status {response.status_code}: {response.text[:300]}")
         return WeightReceipt.model_validate_json(response.content)
 
-    async def _forget_old(self) -> None:
-        for version in sorted(self._versions)[:-KEPT_VERSIONS]:
-            await asyncio.to_thread(shutil.rmtree, self._versions.pop(version).folder, ignore_errors=True)
 
-
-def _digests(folder: Path) -> tuple[FileDigest, ...]:
-    return tuple(file_digest(file, file.name) for file in sorted(folder.glob("*.safetensors")))
+def _taker(server: Server) -> Taker:
+    return Taker(server.shards_url, server.node)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -104,7 +104,7 @@ class EvaluatedModel(Specification):
 
 EngineKind = Literal["vllm", "sglang", "tgi", "tensorrt-llm"]
 # On the specification and not on the engine itself: its default, which says nothing, is looked at by its own rules.
-_OTHER_ENGINES = [
+_OTHER_ENGINES: list[Any] = [
     {
         "rule": "self.engine.kind == 'vllm' || (has(self.engine.pod) && has(self.engine.pod.image))",
         "fieldPath": ".engine.pod.image",

@@ -73,7 +73,7 @@ def train(shape: Shape, base: Path, place: Place, sandbox: str) -> Trained:
         _await(lambda: "server is up" in _text(logs / "rollout-0.log"), rollouts, SERVER_SECONDS, "the rollout server")
         description = trainer_process(
             run, at, attempt=1, dataset=prepared.dataset, replica_index="0", master_address=LOOPBACK,
-            port=prepared.orchestrator_port,
+            host=LOOPBACK, port=prepared.orchestrator_port,
         )  # fmt: skip
         with pinned(cores.training if cores else None):
             trainer = start_process(description, logs, place.s3.environment)

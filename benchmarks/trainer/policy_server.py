@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -19,7 +20,7 @@ from benchmarks.trainer.cores import pinned
 from deepcoder_api.artifacts import FileDigest
 from deepcoder_api.processes import Addresses, rollout_process
 from deepcoder_api.resolve import ResolvedRun
-from deepcoder_api.rollout import Heartbeat, WeightOrder
+from deepcoder_api.rollout import Heartbeat, Shard, WeightOrder, shard_url
 from deepcoder_cli.local.addresses import LOOPBACK, free_port
 from deepcoder_cli.local.supervision import start_process
 from deepcoder_data.folders import file_digest
@@ -86,10 +87,10 @@ class PolicyClient:
         self._client = httpx.AsyncClient(limits=limits, timeout=30.0, trust_env=False)
         self._generator = Generator(self._registry, self._client)
         beat = Heartbeat(
-            server=NAME, generate_url=self._urls.generate, agent_url=self._urls.agent, attempt=self._attempt, version=0,
-            ready=True,
+            server=NAME, generate_url=self._urls.generate, agent_url=self._urls.agent, shards_url=self._urls.agent,
+            node=NAME, attempt=self._attempt, version=0, ready=True,
         )  # fmt: skip
-        self._registry.heard(beat, self._weights_url)
+        self._registry.heard(beat)
         self._beats = asyncio.create_task(self._hear(beat))
         return self
 
@@ -103,11 +104,12 @@ class PolicyClient:
         """What the agent would tell an orchestrator: a server that failed a request is asked again after the next."""
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            self._registry.heard(beat, self._weights_url)
+            self._registry.heard(beat)
 
     def next_folder(self) -> Path:
         """An empty folder for the next weights, which `load` takes."""
-        folder = self._folder / f"version-{self._version + 1}"
+        route = shard_url("http://trainer", self._attempt, self._version + 1, "file")
+        folder = self._folder / urlsplit(route).path.strip("/").rpartition("/")[0]
         folder.mkdir(parents=True)
         return folder
 
@@ -118,10 +120,8 @@ class PolicyClient:
         """
         self._version += 1
         files = await asyncio.to_thread(_digests, folder)
-        order = WeightOrder(
-            attempt=self._attempt, version=self._version, base_url=f"{self._weights_url}/{folder.name}", files=files,
-            deadline_seconds=LOAD_SECONDS,
-        )  # fmt: skip
+        shards = tuple(Shard(**file.model_dump(), trainer=self._weights_url) for file in files)
+        order = WeightOrder(attempt=self._attempt, version=self._version, shards=shards, deadline_seconds=LOAD_SECONDS)
         response = await self._client.post(
             f"{self._urls.agent}/v1/weights", json=order.model_dump(mode="json"), timeout=3 * LOAD_SECONDS
         )

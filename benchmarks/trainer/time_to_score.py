@@ -23,6 +23,7 @@ from benchmarks.trainer.place import Place, grading
 from benchmarks.trainer.policy_server import PolicyClient, ServerUrls, running_server
 from benchmarks.trainer.runs import KEEP_ALL, Shape
 from deepcoder_api.processes import trainer_process
+from deepcoder_cli.local.addresses import LOOPBACK
 from deepcoder_data.folders import download_folder
 
 STEPS = 60
@@ -91,8 +92,9 @@ def _of_trl(prepared: our_run.Prepared, urls: ServerUrls, base: Path, sandbox: s
     folder = prepared.state / "kept"
     folder.mkdir()
     like = trainer_process(
-        prepared.run, prepared.at, attempt=1, dataset=prepared.dataset, replica_index="0", master_address="127.0.0.1"
-    )
+        prepared.run, prepared.at, attempt=1, dataset=prepared.dataset, replica_index="0",
+        master_address=LOOPBACK, host=LOOPBACK,
+    )  # fmt: skip
     command = [
         *(sys.executable, "-m", "benchmarks.trainer.trl_run", "--run", prepared.at.config_path),
         *("--model", prepared.at.model_directory, "--problems", str(base / "training.jsonl")),

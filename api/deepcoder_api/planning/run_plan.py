@@ -54,7 +54,7 @@ def plan_run(run: ResolvedRun, shape: ModelShape | None, gpu_memory: int) -> Run
 def planned_roles(run: ResolvedRun) -> tuple[PlannedRole, ...]:
     """The pods of a run, by role; preflight and prepare end before the trainer starts."""
     at = Addresses()
-    trainer = trainer_process(run, at, attempt=1, dataset="", replica_index="0", master_address="")
+    trainer = trainer_process(run, at, attempt=1, dataset="", replica_index="0", master_address="", host="")
     return (
         _role(preflight_process(run, at), 1, whole_run=False),
         _role(prepare_process(run, at), 1, whole_run=False),

@@ -376,8 +376,42 @@ ACROSS_FIELDS = (
         "spec.trainer.tokensPerMicrobatch",
         2303,
         validate="spec.trainer.tokensPerMicrobatch: 2303 cannot hold one sample of up to 2304 tokens",
-        create='spec.trainer.tokensPerMicrobatch: Invalid value: "object": must hold one sample: data.maxPromptTokens '
-        "plus the longest stage's maxResponseTokens",
+        create='spec.trainer.tokensPerMicrobatch: Invalid value: "object": must hold one sample, times '
+        "sequenceParallel: data.maxPromptTokens plus the longest stage's maxResponseTokens",
+    ),
+    _run(
+        "ranks-that-cannot-share-a-sequence",
+        "spec.trainer",
+        {"gpusPerReplica": 8, "sequenceParallel": 3},
+        validate="spec.trainer.sequenceParallel: 3 does not divide the 8 ranks (trainer.replicas times GPUs); it may "
+        "be 1, 2, 4, 8",
+        create='spec.trainer.sequenceParallel: Invalid value: "object": must divide the ranks: trainer.replicas times '
+        "trainer.gpusPerReplica (1 on CPU)",
+    ),
+    _run(
+        "offload-without-zero",
+        "spec.trainer.deepspeed",
+        {"zeroStage": 0, "offload": "optimizer"},
+        validate="spec.trainer.deepspeed.offload: 'optimizer' needs zeroStage 1, 2 or 3, not 0",
+        create='spec.trainer.deepspeed.offload: Invalid value: "object": needs zeroStage 1, 2 or 3: without ZeRO '
+        "nothing is offloaded",
+    ),
+    _run(
+        "parameters-offloaded-below-zero-3",
+        "spec.trainer.deepspeed",
+        {"zeroStage": 2, "offload": "parameters"},
+        validate="spec.trainer.deepspeed.offload: 'parameters' needs zeroStage 3, not 2; 'optimizer' needs 1 to 3",
+        create='spec.trainer.deepspeed.offload: Invalid value: "object": parameters can be offloaded only with '
+        "zeroStage 3",
+    ),
+    _run(
+        "offload-on-cpu",
+        "spec.trainer",
+        {"gpusPerReplica": 0, "deepspeed": {"zeroStage": 2, "offload": "optimizer"}},
+        validate="spec.trainer.deepspeed.offload: 'optimizer' needs trainer.gpusPerReplica above 0: on CPU all lies in "
+        "the node's memory, and only 'none' is allowed",
+        create='spec.trainer.deepspeed.offload: Invalid value: "object": needs GPUs (trainer.gpusPerReplica): on CPU '
+        "all lies in the node's memory",
     ),
     _run(
         "stage-whose-microbatch-is-too-small",

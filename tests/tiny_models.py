@@ -28,8 +28,21 @@ def write_tokenizer(folder: Path) -> int:
     return len(vocabulary)
 
 
-def write_tiny_model(folder: Path, *, tied: bool = False, seed: int = 0, layers: int = 2, hidden: int = 64) -> Path:
-    """A random Qwen2 of `layers` x `hidden` with its tokenizer, in float32; returns the folder."""
+def write_tiny_model(
+    folder: Path,
+    *,
+    tied: bool = False,
+    seed: int = 0,
+    layers: int = 2,
+    hidden: int = 64,
+    heads: int = 2,
+    key_heads: int = 2,
+    words: int = 0,
+) -> Path:
+    """A random Qwen2 of `layers` x `hidden` with its tokenizer, in float32; returns the folder.
+
+    words: the rows of its vocabulary where that is more than the tokenizer's.
+    """
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
@@ -37,12 +50,12 @@ def write_tiny_model(folder: Path, *, tied: bool = False, seed: int = 0, layers:
     size = write_tokenizer(folder)
     torch.manual_seed(seed)
     config = Qwen2Config(
-        vocab_size=size,
+        vocab_size=max(size, words),
         hidden_size=hidden,
         intermediate_size=2 * hidden,
         num_hidden_layers=layers,
-        num_attention_heads=2,
-        num_key_value_heads=2,
+        num_attention_heads=heads,
+        num_key_value_heads=key_heads,
         max_position_embeddings=1024,
         tie_word_embeddings=tied,
         eos_token_id=2,

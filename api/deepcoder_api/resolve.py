@@ -8,7 +8,7 @@ from deepcoder_api.evaluation import EvaluationSpec
 from deepcoder_api.problems import Strict
 from deepcoder_api.resolved_stage import ResolvedStage, resolve_stages
 from deepcoder_api.specification import SpecificationError
-from deepcoder_api.training_run import TrainingRunSpec
+from deepcoder_api.training_run import TrainerSpec, TrainingRunSpec
 
 
 class ResolvedRun(Strict):
@@ -55,6 +55,7 @@ def resolve_run(namespace: str, name: str, uid: str, spec: TrainingRunSpec) -> R
             f"{length} is less than data.maxPromptTokens ({spec.data.max_prompt_tokens}) plus the longest stage's "
             f"maxResponseTokens ({longest_response}): at least {needed} is needed",
         )
+    _check_trainer(spec.trainer)
     resolve_stages(spec, algorithm)
     _check_keep_best(spec)
     return ResolvedRun(namespace=namespace, name=name, uid=uid, spec=spec, algorithm=algorithm, max_model_length=length)
@@ -73,4 +74,21 @@ def _check_keep_best(spec: TrainingRunSpec) -> None:
             "spec.checkpoint.keepBest",
             f"{checkpoint.keep_best} needs a checkpoint of every step that is measured: validation.everySteps "
             f"({validation.every_steps}) must be a multiple of checkpoint.everySteps ({checkpoint.every_steps})",
+        )
+
+
+def _check_trainer(trainer: TrainerSpec) -> None:
+    """Raise SpecificationError when something is asked of the ranks that they have no room or no number for."""
+    if trainer.deepspeed.offload != "none" and trainer.gpus_per_replica == 0:
+        raise SpecificationError(
+            "spec.trainer.deepspeed.offload",
+            f"{trainer.deepspeed.offload!r} needs trainer.gpusPerReplica above 0: on CPU all lies in the node's "
+            "memory, and only 'none' is allowed",
+        )
+    shared_by = trainer.sequence_parallel
+    if trainer.ranks % shared_by:
+        allowed = ", ".join(str(ranks) for ranks in range(1, trainer.ranks + 1) if trainer.ranks % ranks == 0)
+        raise SpecificationError(
+            "spec.trainer.sequenceParallel",
+            f"{shared_by} does not divide the {trainer.ranks} ranks (trainer.replicas times GPUs); it may be {allowed}",
         )

@@ -62,11 +62,13 @@ def _resolved(stage: Stage, spec: TrainingRunSpec, algorithm: Algorithm) -> Reso
 def _check(index: int, stage: ResolvedStage, spec: TrainingRunSpec) -> None:
     given, path, algorithm = spec.stages[index], f"spec.stages[{index}]", stage.algorithm
     needed = spec.data.max_prompt_tokens + stage.max_response_tokens
-    if stage.tokens_per_microbatch < needed:
+    shared_by = spec.trainer.sequence_parallel
+    if stage.tokens_per_microbatch * shared_by < needed:
         own = given.tokens_per_microbatch is not None
+        room = f"{stage.tokens_per_microbatch}" + (f" times sequenceParallel ({shared_by})" if shared_by > 1 else "")
         raise SpecificationError(
             f"{path}.tokensPerMicrobatch" if own else "spec.trainer.tokensPerMicrobatch",
-            f"{stage.tokens_per_microbatch} cannot hold one sample of up to {needed} tokens "
+            f"{room} cannot hold one sample of up to {needed} tokens "
             f"(data.maxPromptTokens plus the maxResponseTokens of stage {stage.name})",
         )
     prompts_at = f"{path}.promptsPerStep" if given.prompts_per_step is not None else "spec.algorithm.promptsPerStep"
@@ -77,9 +79,8 @@ def _check(index: int, stage: ResolvedStage, spec: TrainingRunSpec) -> None:
             f"({algorithm.optimizer_steps_per_step}) equal parts",
         )
     samples = algorithm.prompts_per_step * algorithm.samples_per_prompt
-    ranks = spec.trainer.replicas * max(1, spec.trainer.gpus_per_replica)
-    if samples < ranks:
-        raise SpecificationError(prompts_at, f"{samples} samples a step cannot be shared by {ranks} ranks")
+    if samples < spec.trainer.ranks // shared_by:
+        raise SpecificationError(prompts_at, f"{samples} samples a step cannot be shared by {spec.trainer.ranks} ranks")
     if (rule := stage.advance_when) and rule.window_steps + algorithm.max_staleness >= stage.steps:
         raise SpecificationError(
             f"{path}.advanceWhen",

@@ -196,12 +196,30 @@ class OptimizerSpec(Specification):
     weight_decay: float = Field(default=0.0, ge=0, le=1, description="Decoupled weight decay.")
 
 
+Offload = Literal["none", "optimizer", "parameters"]
+
+
 class DeepSpeedSpec(Specification):
     """How DeepSpeed shares the model's state among ranks."""
 
     zero_stage: Literal[0, 1, 2, 3] = Field(
         default=2, description="0: nothing is sharded; 1: optimizer state; 2: also gradients; 3: also parameters."
     )
+    offload: Offload = Field(
+        default="none",
+        description="What lies in the node's own memory in place of the GPU's. optimizer: fp32 weights and Adam's "
+        "moments, updated by the CPU; parameters: the weights of forward and backward too, fetched layer by layer.",
+    )
+
+    @model_validator(mode="after")
+    def _offload_has_a_stage(self) -> DeepSpeedSpec:
+        if self.offload == "parameters" and self.zero_stage != 3:
+            raise ValueError(
+                f"offload: 'parameters' needs zeroStage 3, not {self.zero_stage}; 'optimizer' needs 1 to 3"
+            )
+        if self.offload == "optimizer" and self.zero_stage == 0:
+            raise ValueError("offload: 'optimizer' needs zeroStage 1, 2 or 3, not 0")
+        return self
 
 
 class TrainerSpec(Specification):
@@ -216,9 +234,25 @@ class TrainerSpec(Specification):
         default="bf16", description="Precision of weights in forward and backward."
     )
     tokens_per_microbatch: int = Field(
-        default=16384, ge=1, le=16_777_216, description="Tokens that a rank packs into one forward pass."
+        default=16384,
+        ge=1,
+        le=16_777_216,
+        description="Tokens that a rank has in one forward pass. Ranks of sequenceParallel have as many together as "
+        "their number allows.",
+    )
+    sequence_parallel: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Neighbouring ranks that share each packed microbatch, so that a long sample need not fit one "
+        "(Ulysses). It divides the ranks (replicas times GPUs) and the model's attention heads.",
     )
     pod: PodSpec = Field(default=PodSpec(), description="What is set on the trainer pods.")
+
+    @property
+    def ranks(self) -> int:
+        """Ranks of all pods: one a GPU, or one a pod on CPU."""
+        return self.replicas * max(1, self.gpus_per_replica)
 
 
 class RolloutSpec(Specification):
@@ -296,6 +330,10 @@ class FailurePolicy(Specification):
 _NEEDED = "self.data.maxPromptTokens + self.stages.map(stage, stage.maxResponseTokens).max()"
 _OF_STAGE = "self.data.maxPromptTokens + stage.maxResponseTokens"
 
+_RANKS = "self.trainer.replicas * (self.trainer.gpusPerReplica > 1 ? self.trainer.gpusPerReplica : 1)"
+
+_OFFLOAD = "self.trainer.deepspeed.offload"
+
 
 class TrainingRunSpec(Specification):
     """A run: the model, the problems, the recipe, the pods and the bucket."""
@@ -323,15 +361,36 @@ class TrainingRunSpec(Specification):
                 },
                 {
                     "rule": f"self.stages.all(stage, has(stage.tokensPerMicrobatch) || {_OF_STAGE} <= "
-                    "self.trainer.tokensPerMicrobatch)",
+                    "self.trainer.tokensPerMicrobatch * self.trainer.sequenceParallel)",
                     "fieldPath": ".trainer.tokensPerMicrobatch",
-                    "message": "must hold one sample: data.maxPromptTokens plus the longest stage's maxResponseTokens",
+                    "message": "must hold one sample, times sequenceParallel: data.maxPromptTokens plus the longest "
+                    "stage's maxResponseTokens",
+                },
+                {
+                    "rule": f"{_OFFLOAD} == 'none' || self.trainer.deepspeed.zeroStage > 0",
+                    "fieldPath": ".trainer.deepspeed.offload",
+                    "message": "needs zeroStage 1, 2 or 3: without ZeRO nothing is offloaded",
+                },
+                {
+                    "rule": f"{_OFFLOAD} != 'parameters' || self.trainer.deepspeed.zeroStage == 3",
+                    "fieldPath": ".trainer.deepspeed.offload",
+                    "message": "parameters can be offloaded only with zeroStage 3",
+                },
+                {
+                    "rule": f"{_OFFLOAD} == 'none' || self.trainer.gpusPerReplica > 0",
+                    "fieldPath": ".trainer.deepspeed.offload",
+                    "message": "needs GPUs (trainer.gpusPerReplica): on CPU all lies in the node's memory",
+                },
+                {
+                    "rule": f"{_RANKS} % self.trainer.sequenceParallel == 0",
+                    "fieldPath": ".trainer.sequenceParallel",
+                    "message": "must divide the ranks: trainer.replicas times trainer.gpusPerReplica (1 on CPU)",
                 },
                 {
                     "rule": f"self.stages.all(stage, !has(stage.tokensPerMicrobatch) || {_OF_STAGE} <= "
-                    "stage.tokensPerMicrobatch)",
+                    "stage.tokensPerMicrobatch * self.trainer.sequenceParallel)",
                     "fieldPath": ".stages",
-                    "message": "a stage's tokensPerMicrobatch must hold one sample: data.maxPromptTokens plus its "
+                    "message": "a stage's tokensPerMicrobatch must hold one sample, times sequenceParallel: data.maxPromptTokens plus its "
                     "maxResponseTokens",
                 },
                 {

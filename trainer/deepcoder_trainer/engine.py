@@ -22,10 +22,13 @@ from transformers.initialization import no_init_weights
 
 from deepcoder_api.planning.model_shape import ModelShape, ModelShapeError, model_shape
 from deepcoder_api.resolve import ResolvedRun
+from deepcoder_api.training_run import Offload
 from deepcoder_trainer import attention
 from deepcoder_trainer.answer_scores import AnswerScores
+from deepcoder_trainer.log_probabilities import CHUNK_TOKENS
 from deepcoder_trainer.model_files import WeightFiles
 from deepcoder_trainer.packing import Microbatch
+from deepcoder_trainer.sequence_group import SequenceGroup, shard, whole_answers
 from deepcoder_trainer.utilization import peak_flops
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=30)  # others wait in a collective while rank 0 writes a checkpoint
@@ -34,7 +37,10 @@ log = structlog.get_logger("engine")
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """What the engine needs of a run. `gradient_checkpointing` recomputes layers in backward to save memory."""
+    """What the engine needs of a run. `gradient_checkpointing` recomputes layers in backward to save memory.
+
+    sequence_parallel: how many ranks share one microbatch; chunk_tokens: how many the head is applied to at a time.
+    """
 
     precision: Literal["bf16", "fp32"]
     zero_stage: int
@@ -42,6 +48,9 @@ class EngineSettings:
     weight_decay: float
     gradient_clip: float
     gradient_checkpointing: bool = False
+    sequence_parallel: int = 1
+    offload: Offload = "none"
+    chunk_tokens: int = CHUNK_TOKENS
 
     @classmethod
     def of(cls, run: ResolvedRun) -> EngineSettings:
@@ -54,6 +63,8 @@ class EngineSettings:
             weight_decay=optimizer.weight_decay,
             gradient_clip=optimizer.gradient_clip,
             gradient_checkpointing=trainer.gpus_per_replica > 0,
+            sequence_parallel=trainer.sequence_parallel,
+            offload=trainer.deepspeed.offload,
         )
 
     @property
@@ -72,7 +83,7 @@ class EngineSettings:
             "train_micro_batch_size_per_gpu": 1,
             "gradient_accumulation_steps": 1,
             "gradient_clipping": self.gradient_clip,
-            "zero_optimization": {"stage": self.effective_zero_stage},
+            "zero_optimization": {"stage": self.effective_zero_stage, **self._offloaded()},
             "zero_allow_untested_optimizer": True,
             "zero_force_ds_cpu_optimizer": False,
             "communication_data_type": "fp32",
@@ -81,6 +92,11 @@ class EngineSettings:
         if self.precision == "bf16":
             config |= {"bf16": {"enabled": True}, "data_types": {"grad_accum_dtype": "fp32"}}
         return config
+
+    def _offloaded(self) -> dict[str, Any]:
+        place = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
+        parts = {"none": (), "optimizer": ("optimizer",), "parameters": ("optimizer", "param")}[self.offload]
+        return {f"offload_{part}": place for part in parts}
 
 
 def join_process_group() -> None:
@@ -103,21 +119,42 @@ class PolicyEngine:
     """A causal language model and its AdamW under DeepSpeed. Every method is collective: all ranks call it alike."""
 
     def __init__(self, model_dir: Path, settings: EngineSettings) -> None:
-        """Load the model of `model_dir` (Hugging Face layout). Raises OSError or ValueError when it is not one."""
+        """Load the model of `model_dir` (Hugging Face layout). Raises OSError or ValueError when it is not one.
+
+        Raises ModelFilesError for one that the settings do not suit.
+        """
         import deepspeed
 
         self.settings = settings
+        config = AutoConfig.from_pretrained(model_dir, local_files_only=True)
+        attention.check_architecture(config, settings.sequence_parallel)
+        if settings.offload != "none" and torch.cuda.is_available():
+            torch.set_num_threads(_own_cores())
+        self._sequence_group = SequenceGroup.join(settings.sequence_parallel, COLLECTIVE_TIMEOUT)
         self.model = _load(model_dir, settings)
+        # fused: one pass over weights, gradients and moments, on CUDA and, where they are offloaded, on the CPU.
         adamw = torch.optim.AdamW(
-            self.model.parameters(), lr=0.0, betas=settings.betas, eps=1e-8, weight_decay=settings.weight_decay
+            self.model.parameters(),
+            lr=0.0,
+            betas=settings.betas,
+            eps=1e-8,
+            weight_decay=settings.weight_decay,
+            fused=True,
         )
         # Any: DeepSpeed's own types leave out what its engine and optimizers have.
         self.deepspeed: Any
         self.optimizer: Any
+        scores = AnswerScores(self.model, settings.chunk_tokens)
+        if settings.effective_zero_stage == 3 and scores.chunked_head is not None:
+            for weight in scores.chunked_head.weights:
+                deepspeed.zero.register_external_parameter(scores.chunked_head, weight)
         self.deepspeed, self.optimizer, _, _ = deepspeed.initialize(
-            model=AnswerScores(self.model), optimizer=adamw, config=settings.deepspeed_config()
+            model=scores, optimizer=adamw, config=settings.deepspeed_config()
         )
         self.ranks = dist.get_world_size()
+        self.data_ranks = self.ranks // settings.sequence_parallel
+        """How many microbatches are computed at once, each by a sequence group."""
+        self.data_rank = dist.get_rank() // settings.sequence_parallel
         self.device = torch.device(self.deepspeed.device)
         self.shape = _shape(self.model)
         self.peak_flops = _peak_flops(self.device, settings)
@@ -130,25 +167,33 @@ class PolicyEngine:
     ) -> tuple[Tensor, Tensor]:
         """(log-probabilities, entropies) of the microbatch's answer tokens, fp32 [A]; the first with gradient.
 
-        The second has one only with `entropy_gradient`.
+        The second has one only with `entropy_gradient`. Ranks of a sequence group give the same microbatch and get the
+        same values; the gradient that each sends back is of its own share.
         """
-        return self.deepspeed(
-            microbatch.predictors,
-            microbatch.answer_ids,
+        group = self._sequence_group
+        own = shard(microbatch, group.size, group.rank)
+        chosen, entropies = self.deepspeed(
+            own.predictors,
+            own.answer_ids,
             temperature,
             entropy_gradient,
-            input_ids=microbatch.input_ids,
-            position_ids=microbatch.position_ids,
+            input_ids=own.input_ids,
+            position_ids=own.position_ids,
             use_cache=False,
-            **attention.packed_arguments(microbatch.boundaries),
+            **attention.packed_arguments(own.boundaries, group.group),
         )
+        if group.group is None:
+            return chosen, entropies
+        found = torch.stack([chosen, entropies])
+        chosen, entropies = whole_answers(found, own.first, len(microbatch.answer_ids), group.group)
+        return chosen, entropies if entropy_gradient else entropies.detach()
 
     def set_boundary(self, last: bool) -> None:
         """Before each forward of an update: whether its backward is the update's last."""
         self.deepspeed.set_gradient_accumulation_boundary(last)
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradient of this rank's share of the loss, whose weights are global."""
+        """Add the gradient of this rank's microbatch of the loss, whose weights are global."""
         self.deepspeed.backward(loss * self.ranks)
 
     def step(self, learning_rate: float) -> float:
@@ -184,6 +229,11 @@ def _peak_flops(device: torch.device, settings: EngineSettings) -> float | None:
     )
 
 
+def _own_cores() -> int:
+    """This rank's share of the cores: torchrun leaves one thread, and with offload the CPU has the update to do."""
+    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
 def _load(model_dir: Path, settings: EngineSettings) -> PreTrainedModel:
     load = _load_split if settings.effective_zero_stage == 3 else _load_whole
     model = load(model_dir, settings)
@@ -206,6 +256,7 @@ def _load_split(model_dir: Path, settings: EngineSettings) -> PreTrainedModel:
     config = AutoConfig.from_pretrained(model_dir, local_files_only=True)
     with deepspeed.zero.Init(config_dict_or_path=settings.deepspeed_config()), no_init_weights():
         model = AutoModelForCausalLM.from_config(config, dtype=settings.dtype, attn_implementation=attention.register())
+    model.tie_weights()  # which is left out with the initialisation of weights
     reads = dist.get_rank() == 0
     files = WeightFiles(model_dir) if reads else None
     for name, parameter in model.named_parameters():

@@ -45,6 +45,8 @@ def plan_updates(
 ) -> list[UpdatePlan]:
     """The optimizer steps of a batch, in order. The same on every rank but for `cuts`, whose number is the same too.
 
+    rank and ranks count those that compute microbatches of their own.
+
     Samples without loss (filtered, or with advantage zero where there is no entropy term) are counted by the
     aggregation but not computed. A part in which no sample has a loss is left out: a zero gradient would still move the
     weights by Adam's momentum, on no evidence.
@@ -79,11 +81,13 @@ def train_step(
 ) -> dict[str, float]:
     """Carry out a step's optimizer steps and return its metrics, equal on all ranks. Collective.
 
-    Metrics are means over the optimizer steps; those of tokens are over the tokens computed. Raises NotFiniteError on
-    every rank before such a loss reaches the weights.
+    tokens_per_microbatch: of a rank; ranks that share a microbatch have as much room together. Metrics are means over
+    the optimizer steps; those of tokens are over the tokens computed. Raises NotFiniteError on every rank before such a
+    loss reaches the weights.
     """
     started = time.monotonic()
-    plans = plan_updates(batch, algorithm, tokens_per_microbatch, dist.get_rank(), engine.ranks)
+    budget = tokens_per_microbatch * engine.settings.sequence_parallel
+    plans = plan_updates(batch, algorithm, budget, engine.data_rank, engine.data_ranks)
     # The first update's own forward pass is the proximal one; only later updates need theirs kept from before it.
     proximal = [None, *(_proximal(engine, batch, plan) for plan in plans[1:])]
     proximal_seconds = time.monotonic() - started
@@ -150,6 +154,7 @@ def _update(
         )
         engine.backward((losses * microbatch.weights).sum())
     dist.all_reduce(sums)
+    sums /= engine.settings.sequence_parallel  # each of the ranks that share a microbatch has counted all of it
     if not torch.isfinite(sums).all():
         values = dict(zip(metrics.SUMS, sums.tolist(), strict=True))
         raise NotFiniteError(f"step {batch.step}: the loss or its parts are not finite: {values}")

@@ -18,8 +18,10 @@ import torch.distributed as dist
 from deepcoder_api.algorithm import Algorithm
 from deepcoder_api.algorithm_spec import Preset
 from deepcoder_api.presets import PRESETS
+from deepcoder_api.training_run import Offload
 from deepcoder_trainer.batch import read_batch
 from deepcoder_trainer.engine import EngineSettings, PolicyEngine, join_process_group
+from deepcoder_trainer.log_probabilities import CHUNK_TOKENS
 from deepcoder_trainer.state import load_state, reset_optimizer, save_state
 from deepcoder_trainer.update import train_step
 from deepcoder_trainer.weights import publish, save_model
@@ -47,6 +49,10 @@ class Job:
     """The batch before which the optimizer is emptied, counted from 1."""
     save_after: list[int] = field(default_factory=list)
     shard_bytes: int = 2**31
+    sequence_parallel: int = 1
+    gradient_checkpointing: bool = False
+    offload: Offload = "none"
+    chunk_tokens: int = CHUNK_TOKENS
 
     @property
     def algorithm(self) -> Algorithm:
@@ -66,6 +72,10 @@ class Job:
             betas=(0.9, 0.999),
             weight_decay=0.01,
             gradient_clip=self.gradient_clip,
+            gradient_checkpointing=self.gradient_checkpointing,
+            sequence_parallel=self.sequence_parallel,
+            offload=self.offload,
+            chunk_tokens=self.chunk_tokens,
         )
         engine, folder = PolicyEngine(Path(self.model), settings), Path(self.folder)
         if self.take_up is not None:

@@ -69,6 +69,21 @@ def test_steps_of_all_stages() -> None:
             "spec.algorithm.promptsPerStep",
             "8 samples a step cannot be shared by 9 ranks",
         ),
+        (
+            {"trainer": {"tokensPerMicrobatch": 40000, "gpusPerReplica": 8, "sequenceParallel": 3}},
+            "spec.trainer.sequenceParallel",
+            r"3 does not divide the 8 ranks \(trainer.replicas times GPUs\); it may be 1, 2, 4, 8",
+        ),
+        (
+            {"trainer": {"tokensPerMicrobatch": 16049, "gpusPerReplica": 2, "sequenceParallel": 2}},
+            "spec.trainer.tokensPerMicrobatch",
+            r"16049 times sequenceParallel \(2\) cannot hold one sample of up to 32100 tokens",
+        ),
+        (
+            {"trainer": {"tokensPerMicrobatch": 40000, "gpusPerReplica": 0, "deepspeed": {"offload": "optimizer"}}},
+            "spec.trainer.deepspeed.offload",
+            "'optimizer' needs trainer.gpusPerReplica above 0",
+        ),
     ],
 )
 def test_values_that_do_not_fit(changes: dict[str, Any], field: str, words: str) -> None:
@@ -84,6 +99,13 @@ def test_on_cpu_each_pod_is_one_rank() -> None:
     trainer = {"tokensPerMicrobatch": 40000, "replicas": 9, "gpusPerReplica": 0}
     with pytest.raises(SpecificationError, match="8 samples a step cannot be shared by 9 ranks"):
         resolve(algorithm={"promptsPerStep": 4, "samplesPerPrompt": 2}, trainer=trainer)
+
+
+def test_ranks_that_share_a_microbatch_have_room_together() -> None:
+    """Half of a sample each, and eight ranks of two each need samples for four only."""
+    trainer = {"tokensPerMicrobatch": 16050, "gpusPerReplica": 8, "sequenceParallel": 2}
+    run = resolve(algorithm={"promptsPerStep": 2, "samplesPerPrompt": 2}, trainer=trainer)
+    assert run.spec.trainer.ranks == 8
 
 
 def test_a_resolved_run_survives_its_json() -> None:

@@ -8,8 +8,10 @@ from itertools import pairwise
 import pytest
 import torch
 from torch import Tensor
+from transformers import Qwen2Config, Qwen3NextConfig
 
-from deepcoder_trainer.attention import packed_arguments, packed_attention
+from deepcoder_trainer.attention import check_architecture, packed_arguments, packed_attention
+from deepcoder_trainer.model_files import ModelFilesError
 
 LENGTHS = [5, 1, 7]
 BOUNDARIES = torch.tensor([0, 5, 6, 13], dtype=torch.int32)
@@ -78,3 +80,18 @@ def test_what_it_does_not_do_is_refused(more: dict[str, object], said: str) -> N
     """A model that needs more than this gets an error, not another attention."""
     with pytest.raises(ValueError, match=said):
         attend(*states(2), **more)
+
+
+def test_ranks_must_divide_the_attention_heads() -> None:
+    """The refusal names the field, its value and what it may be; DeepCoder's 40 heads suit 8 ranks, not 16."""
+    config = Qwen2Config(num_attention_heads=40, num_key_value_heads=8)
+    check_architecture(config, 8)
+    said = r"spec.trainer.sequenceParallel: 16 does not divide the model's 40 attention heads; it may be 1, 2, 4, 5, 8,"
+    with pytest.raises(ModelFilesError, match=said):
+        check_architecture(config, 16)
+
+
+def test_layers_in_which_sequences_would_meet_are_refused() -> None:
+    """Linear attention carries a state from token to token, over boundaries that it is not told of."""
+    with pytest.raises(ModelFilesError, match="layers of linear_attention"):
+        check_architecture(Qwen3NextConfig(), 1)

@@ -97,18 +97,18 @@ def load_problems(store: ObjectStore, uri: str, name: str = PROBLEMS) -> dict[st
     with tempfile.TemporaryDirectory(prefix="deepcoder-dataset-") as temporary:
         file = Path(temporary) / name
         download_folder(store, uri, file, under=name)
-        return {problem.id: problem for problem in read_dataset(file, uri)}
+        return {problem.id: problem for problem in read_dataset(file, uri, name)}
 
 
-def read_dataset(file: Path, uri: str) -> Iterator[Problem]:
-    """The problems of a local file such as problems.parquet, by row groups. Raises DamagedError, naming `uri`."""
+def read_dataset(file: Path, uri: str, name: str = PROBLEMS) -> Iterator[Problem]:
+    """The problems of a local file of a dataset, by row groups. Raises DamagedError, naming `uri` and `name`."""
     try:
         with pq.ParquetFile(file) as parquet:
             for group in range(parquet.num_row_groups):
                 for row in parquet.read_row_group(group).to_pylist():
                     yield _problem(row)
     except (pa.ArrowException, ValidationError, KeyError) as error:
-        raise DamagedError(f"{uri}/{file.name} is no dataset of this version: {error}") from error
+        raise DamagedError(f"{uri}/{name} is no dataset of this version: {error}") from error
 
 
 def _row(problem: Problem) -> dict[str, Any]:

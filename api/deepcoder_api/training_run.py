@@ -390,8 +390,8 @@ class TrainingRunSpec(Specification):
                     "rule": f"self.stages.all(stage, !has(stage.tokensPerMicrobatch) || {_OF_STAGE} <= "
                     "stage.tokensPerMicrobatch * self.trainer.sequenceParallel)",
                     "fieldPath": ".stages",
-                    "message": "a stage's tokensPerMicrobatch must hold one sample, times sequenceParallel: data.maxPromptTokens plus its "
-                    "maxResponseTokens",
+                    "message": "a stage's tokensPerMicrobatch must hold one sample, times sequenceParallel: "
+                    "data.maxPromptTokens plus its maxResponseTokens",
                 },
                 {
                     "rule": "!has(self.stages[self.stages.size() - 1].advanceWhen)",

@@ -15,8 +15,10 @@ from tests.integration.trainer.engine_jobs import LEARNING_RATE
 from tests.integration.trainer.engine_world import (
     ALONE,
     GRADIENT_TOLERANCE,
+    MEAN_TOLERANCE,
     STEPS,
     TEMPERATURE,
+    WORST_TOLERANCE,
     World,
     agree,
     apart,
@@ -166,10 +168,18 @@ def test_an_optimizer_that_was_reset_is_as_one_that_never_stepped(world: World) 
 
 @pytest.mark.parametrize("name", ["ranks-reset", "ranks-3-reset"])
 def test_every_rank_resets_its_part_of_the_optimizer(world: World, name: str) -> None:
-    """ZeRO 2 and 3 over two ranks."""
-    assert agree(world.weights(name), world.weights("reset"))
-    scale = largest(world.state("fresh", 2, "exp_avg"))
-    assert apart(world.state(name, 3, "exp_avg"), world.state("fresh", 2, "exp_avg")) < GRADIENT_TOLERANCE * scale
+    """ZeRO 2 and 3 over two ranks: the same weights on average, which without the reset are most of a step apart.
+
+    Adam's first step is the sign of the gradient, so a weight whose gradient is rounding alone may go the other way:
+    one of 115,776 was seen to. Moments were seen to agree to 8e-5 of the largest.
+    """
+    found, expected = world.weights(name), world.weights("reset")
+    gaps = torch.cat([(found[key] - expected[key]).abs().flatten() for key in expected])
+    assert gaps.mean() < MEAN_TOLERANCE
+    assert int((gaps > WORST_TOLERANCE).sum()) <= 5
+    for kind in ("exp_avg", "exp_avg_sq"):
+        moments = world.state("reset", 3, kind)
+        assert apart(world.state(name, 3, kind), moments) < 1e-3 * largest(moments)
 
 
 @pytest.mark.parametrize("name", ["tied", "ranks-tied"])

@@ -22,6 +22,7 @@ import pytest
 import torch
 import uvicorn
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from deepcoder_api.artifacts import RunPaths
 from deepcoder_api.resolve import ResolvedRun
@@ -57,7 +58,8 @@ pytestmark = pytest.mark.timeout(2 * SECONDS)
 class Drawn:
     """A sampler whose answers follow from the draw alone; `kill` is called before the first group of KILLED_IN."""
 
-    def __init__(self, prompts_per_step: int) -> None:
+    def __init__(self, prompts_per_step: int, model: Path) -> None:
+        self._model = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
         self.kill = asyncio.Event()
         self._last = prompts_per_step * (KILLED_IN - 1)
         self._asked = 0
@@ -67,13 +69,19 @@ class Drawn:
         if self._asked > self._last:
             self.kill.set()
         made = random_samples(sample_seed(0, draw.problem_id, draw.epoch, 0) % 2**32, groups=1, truncated=0.2)
-        # As likely as an untrained model has every token, so that the guards find sampler and trainer near each other.
+        likely = [_log_probabilities(self._model, one) for one in made]
         return [
-            replace(
-                one, problem_id=draw.problem_id, epoch=draw.epoch, log_probabilities=(-5.5,) * len(one.answer_ids)
-            )
-            for one in made
-        ]  # fmt: skip
+            replace(one, problem_id=draw.problem_id, epoch=draw.epoch, log_probabilities=values)
+            for one, values in zip(made, likely, strict=True)
+        ]
+
+
+def _log_probabilities(model: PreTrainedModel, one: Sample) -> tuple[float, ...]:
+    """What the base model gives each answer token: far from it, the guards would end the run."""
+    ids = torch.tensor([one.prompt_ids + one.answer_ids])
+    with torch.no_grad():
+        scores = torch.log_softmax(model(input_ids=ids).logits[0, len(one.prompt_ids) - 1 : -1], -1)
+    return tuple(scores.gather(1, ids[0, len(one.prompt_ids) :, None])[:, 0].tolist())
 
 
 @dataclass
@@ -94,7 +102,7 @@ class World:
         """One attempt to its end, or until its ranks are killed in step KILLED_IN."""
         work = self.folder / f"{self.run.uid[:4]}-{number}"
         (work / "batches").mkdir(parents=True)
-        sampler = Drawn(self.run.algorithm.prompts_per_step)
+        sampler = Drawn(self.run.algorithm.prompts_per_step, self.model)
         async with self._loop(number, work, sampler) as (loop, port), self._ranks(number, work, port) as ranks:
             if not killed:
                 await asyncio.wait_for(loop.execute(), SECONDS)

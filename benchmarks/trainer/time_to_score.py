@@ -26,8 +26,8 @@ from deepcoder_api.processes import trainer_process
 from deepcoder_cli.local.addresses import LOOPBACK
 from deepcoder_data.folders import download_folder
 
-STEPS = 60
-EVERY = 3
+STEPS = 30
+EVERY = 1
 THRESHOLD = 0.8
 STALENESS = 1
 TRL_STEP_SECONDS = 600.0

@@ -47,6 +47,9 @@ def stage(steps: int = 3, prompts: int = 2, *, limit: int = 64, algorithm: Algor
     return ResolvedStage(**{**values, **changes})
 
 
-def timetable(*stages: tuple[int, int]) -> Timetable:
-    """A timetable of stages given as (steps, prompts a step)."""
-    return Timetable.planned([stage(steps, prompts, name=f"stage-{n}") for n, (steps, prompts) in enumerate(stages)])
+def timetable(*stages: tuple[int, int], max_draws: int = 1) -> Timetable:
+    """A timetable of stages given as (steps, prompts a step), that draw at most so many problems for each prompt."""
+    algorithm = GRPO_PLUS.model_copy(update={"max_draws_per_prompt": max_draws})
+    return Timetable.planned(
+        [stage(steps, prompts, algorithm=algorithm, name=f"stage-{n}") for n, (steps, prompts) in enumerate(stages)]
+    )

@@ -38,9 +38,15 @@ class Algorithm(Strict):
     loss_normalization_tokens: int | None
     importance_correction: Literal["truncated", "none"]
     importance_cap: float
+    max_draws_per_prompt: int
     max_staleness: int
     temperature: float
     seed: int
+
+    @property
+    def most_replaced_per_step(self) -> int:
+        """How many groups without signal a step may replace by further draws; 0 without dynamic sampling."""
+        return self.prompts_per_step * (self.max_draws_per_prompt - 1)
 
     @property
     def masks_truncated(self) -> bool:

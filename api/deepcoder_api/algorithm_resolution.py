@@ -31,6 +31,7 @@ def resolve_algorithm(spec: AlgorithmSpec, longest_response_tokens: int) -> Algo
         "loss_normalization_tokens": spec.loss_normalization_tokens or longest_response_tokens,
         "importance_correction": spec.importance_correction.kind,
         "importance_cap": spec.importance_correction.cap,
+        "max_draws_per_prompt": spec.dynamic_sampling.max_draws_per_prompt,
         "max_staleness": spec.max_staleness,
         "temperature": spec.sampling.temperature,
         "seed": spec.sampling.seed,

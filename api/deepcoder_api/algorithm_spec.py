@@ -54,6 +54,18 @@ class SoftOverlongPunishment(Specification):
     )
 
 
+class DynamicSampling(Specification):
+    """DAPO's dynamic sampling: a group whose answers all earned the same is replaced by a further draw."""
+
+    max_draws_per_prompt: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Most problems drawn for each that a step trains on. 1: nothing is replaced. 4: a step of 64 "
+        "prompts draws at most 256; what then has no signal is trained on as it is.",
+    )
+
+
 class TrainingSampling(Specification):
     """How training answers are sampled. Other distortions of the distribution are refused."""
 
@@ -127,6 +139,9 @@ class AlgorithmSpec(Specification):
     )
     importance_correction: ImportanceCorrection = Field(
         default=ImportanceCorrection(), description="Correction for the sampler's own numerics."
+    )
+    dynamic_sampling: DynamicSampling = Field(
+        default=DynamicSampling(), description="How often groups without signal are replaced."
     )
     max_staleness: int | None = Field(
         default=None,

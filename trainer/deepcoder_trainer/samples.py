@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,3 +58,20 @@ class Sample:
     def staleness_version(self) -> int:
         """The policy version that sampled the first token: what staleness is counted from."""
         return self.versions[0]
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """A group that was sampled, taught nothing and was replaced by a further draw: all its answers earned `reward`."""
+
+    problem_id: str
+    epoch: int
+    reward: float
+
+
+@dataclass(frozen=True)
+class GradedBatch:
+    """What a step consumes: the samples that it trains on, and the groups replaced since the batch before it."""
+
+    samples: Sequence[Sample]
+    replaced: Sequence[Replaced] = ()

@@ -26,6 +26,7 @@ GRPO = Algorithm(
     loss_normalization_tokens=None,
     importance_correction="truncated",
     importance_cap=2.0,
+    max_draws_per_prompt=1,
     max_staleness=0,
     temperature=0.6,
     seed=0,

@@ -29,13 +29,14 @@ from deepcoder_trainer.batch import read_batch
 from deepcoder_trainer.orchestrator.checkpoints import Checkpoints
 from deepcoder_trainer.orchestrator.cursor import Cursor, Draw
 from deepcoder_trainer.orchestrator.failures import Harmful, RanksFailed, RunChanged, Stopped, StorageRefused, TakenOver
-from deepcoder_trainer.orchestrator.journal import Journal
+from deepcoder_trainer.orchestrator.journal import Journal, from_parquet
 from deepcoder_trainer.orchestrator.metrics import RunMetrics
 from deepcoder_trainer.orchestrator.progress import RunProgress
 from deepcoder_trainer.orchestrator.rank_channel import RankChannel
 from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
 from deepcoder_trainer.orchestrator.sampling import Sampler
 from deepcoder_trainer.orchestrator.step_loop import StepLoop
+from deepcoder_trainer.orchestrator.timetable import Timetable
 from deepcoder_trainer.orchestrator.validation import Validation
 from deepcoder_trainer.orchestrator.weights import PullTransport
 from deepcoder_trainer.rank_protocol import (
@@ -82,6 +83,8 @@ class Answers:
     """Answers under a smaller limit are cut at it."""
     held: dict[int, asyncio.Event] = field(default_factory=dict)
     """Draws, by their place in the order of asking, whose answers take until the event is set."""
+    alike: dict[Draw, float] = field(default_factory=dict)
+    """Draws all whose answers earn the same."""
 
     @property
     def asked(self) -> list[tuple[list[Draw], int]]:
@@ -106,7 +109,8 @@ class Answers:
             await self.held[place].wait()
         return [
             sample(
-                problem_id=draw.problem_id, epoch=draw.epoch, group=0, reward=float(number), versions=(0,) * 3,
+                problem_id=draw.problem_id, epoch=draw.epoch, group=0, versions=(0,) * 3,
+                reward=self.alike.get(draw, float(number)),
                 answer=f"of attempt {self.attempt}",
                 finish_reason="length" if stage.max_response_tokens < self.enough_tokens else "stop",
             )
@@ -562,7 +566,7 @@ async def test_an_asynchronous_run_that_is_killed_trains_every_prompt_once(s3: S
     assert all(limit == (12 if number < 12 else 24) for number, limit in limits.items())
 
 
-def staged(s3: S3Server, bucket: str, folder: Path, staleness: int) -> World:
+def staged(s3: S3Server, bucket: str, folder: Path, staleness: int, max_draws: int = 1) -> World:
     """Six steps at 12 tokens that end early once half of two steps' answers are cut; then three at 24.
 
     The second stage has its own batch, sampling and microbatch, and begins with an empty optimizer.
@@ -574,7 +578,8 @@ def staged(s3: S3Server, bucket: str, folder: Path, staleness: int) -> World:
     }  # fmt: skip
     advance = {"truncatedFractionAbove": 0.5, "windowSteps": 2}
     run = resolved_run(
-        storage={"uri": f"s3://{bucket}/prefix", "endpoint": s3.endpoint}, algorithm={"maxStaleness": staleness},
+        storage={"uri": f"s3://{bucket}/prefix", "endpoint": s3.endpoint},
+        algorithm={"maxStaleness": staleness, "dynamicSampling": {"maxDrawsPerPrompt": max_draws}},
         stages=[short | {"advanceWhen": advance}, long],
     )  # fmt: skip
     return World(s3.store(), run, folder)
@@ -818,3 +823,110 @@ async def test_a_checkpoint_that_is_not_whole_is_not_begun_with(
         with pytest.raises(StorageRefused, match=r"step-000004 is not complete: it has no complete.json"):
             await attempt.loop.execute()
     assert attempt.ranks.done == []
+
+
+def replaced_in_journal(world: World, step: int) -> list[tuple[str, int]]:
+    """The draws that the journal says were replaced for a step."""
+    batch = from_parquet(world.store.get_bytes(world.paths.journal(step)))
+    return [(one.problem_id, one.epoch) for one in batch.replaced]
+
+
+@pytest.mark.parametrize("killed_at", [None, 2, 4])
+@pytest.mark.parametrize("staleness", [0, 1])
+async def test_with_dynamic_sampling_a_killed_run_trains_what_an_undisturbed_one_would(
+    s3: S3Server, bucket: str, tmp_path: Path, staleness: int, killed_at: int | None
+) -> None:
+    """A third of all draws have no signal. None of them is trained on, none is lost, and replay counts them as done."""
+    run = resolved_run(
+        storage={"uri": f"s3://{bucket}/prefix", "endpoint": s3.endpoint},
+        algorithm={"maxStaleness": staleness, "dynamicSampling": {"maxDrawsPerPrompt": 3}},
+    )
+    world = World(s3.store(), run, tmp_path)
+    cursor = Cursor(PROBLEMS, 0)
+    alike = {cursor.draw(number): float(number % 2) for number in range(0, 60, 3)}
+    asked: list[tuple[Draw, int]] = []
+    replaced: dict[int, list[tuple[str, int]]] = {}
+
+    async def attempt(number: int, fail_at: int | None) -> None:
+        async with world.attempt(number, fail_at=fail_at) as one:
+            one.answers.alike = alike
+            one.ranks.on_train = lambda step: replaced.update({step: replaced_in_journal(world, step)})
+            if fail_at is None:
+                await one.loop.execute()
+            else:
+                with pytest.raises(RanksFailed):
+                    await one.loop.execute()
+                await one.loop.checkpoints.behind.settle()
+            asked.extend(one.answers.drawn)
+            generated = one.loop.metrics.generated._value.get()
+        if fail_at is None:
+            assert generated == 1 + len(replaced[5]) / 4
+
+    if killed_at is not None:
+        await attempt(1, killed_at)
+    await attempt(2, None)
+    used = {step: {(row["problem"], row["epoch"]) for row in samples_of(world, step)} for step in range(1, 6)}
+    assert [len(draws) for draws in used.values()] == [4] * 5
+    trained = [draw for draws in used.values() for draw in draws]
+    not_trained = [draw for draws in replaced.values() for draw in draws]
+    everything = [cursor.draw(number) for number in range(len(trained) + len(not_trained))]
+    assert sorted([*trained, *not_trained]) == sorted((draw.problem_id, draw.epoch) for draw in everything)
+    assert set(not_trained) == {(draw.problem_id, draw.epoch) for draw in everything if draw in alike}
+    if staleness == 0:
+        # Nothing is sampled twice, and each answer has the limit of the stage that trains on it or replaced it.
+        assert len({draw for draw, _ in asked}) == len(asked) == len(everything)
+        limits = {(draw.problem_id, draw.epoch): limit for draw, limit in asked}
+        stage_of = Timetable.planned(run.stages).stage_of
+        for step, draws in used.items():
+            assert {limits[draw] for draw in [*draws, *replaced[step]]} == {stage_of(step).max_response_tokens}
+
+
+@pytest.mark.parametrize("fail_at", [None, 1, 3, 5])
+@pytest.mark.parametrize("staleness", [0, 1])
+async def test_with_dynamic_sampling_a_stage_that_ends_early_trains_and_replaces_its_own_draws(
+    s3: S3Server, bucket: str, tmp_path: Path, staleness: int, fail_at: int | None
+) -> None:
+    """A third of all draws have no signal. What replaces one is of its step's stage; all are accounted for once."""
+    world = staged(s3, bucket, tmp_path, staleness, max_draws=3)
+    cursor = Cursor(PROBLEMS, 0)
+    alike = {cursor.draw(number): float(number % 2) for number in range(0, 90, 3)}
+    replaced: dict[int, list[int]] = {}
+    limits: dict[int, int] = {}
+    for number, dies_at in ((1, fail_at), (2, None)):
+        async with world.attempt(number, fail_at=dies_at) as attempt:
+            attempt.answers.alike, attempt.answers.enough_tokens = alike, 20
+            attempt.ranks.on_train = lambda step: replaced.update(
+                {step: [cursor.number(Draw(*one)) for one in replaced_in_journal(world, step)]}
+            )
+            with pytest.raises(RanksFailed) if dies_at else contextlib.nullcontext():
+                await attempt.loop.execute()
+            with contextlib.suppress(RanksFailed):
+                await attempt.loop.checkpoints.behind.settle()
+        if number == 1:
+            limits = {cursor.number(draw): limit for draw, limit in attempt.answers.drawn}
+    short_steps = 2 + staleness
+    total = short_steps + 3
+    used = trained_draws(world, total)
+    assert [len(draws) for draws in used.values()] == [4] * short_steps + [6] * 3
+    done = [draw for draws in (*used.values(), *replaced.values()) for draw in draws]
+    assert sorted(done) == list(range(len(done)))
+    assert {draw for draws in replaced.values() for draw in draws} == {n for n in done if cursor.draw(n) in alike}
+    assert [one.step for one in attempt.loop.progress.advances] == [short_steps]
+    if fail_at is None:
+        for step, draws in used.items():
+            limit = 12 if step <= short_steps else 24
+            assert {limits[draw] for draw in [*draws, *replaced[step]]} == {limit}
+
+
+async def test_where_nothing_has_signal_the_bound_is_drawn_and_trained_on(s3: S3Server, bucket: str, tmp_path: Path):
+    """Two draws a prompt, all of them solved by every answer: each step draws eight problems and trains on four."""
+    storage = {"uri": f"s3://{bucket}/prefix", "endpoint": s3.endpoint}
+    run = resolved_run(storage=storage, algorithm={"dynamicSampling": {"maxDrawsPerPrompt": 2}})
+    world = World(s3.store(), run, tmp_path)
+    async with world.attempt(1) as attempt:
+        attempt.answers.alike = {Cursor(PROBLEMS, 0).draw(number): 1.0 for number in range(40)}
+        await attempt.loop.execute()
+    assert attempt.ranks.trained == [(step, 8) for step in range(1, 6)]
+    assert len(attempt.answers.drawn) == 40
+    assert attempt.loop.state.replaced == 20
+    assert attempt.loop.metrics.generated._value.get() == 2

@@ -60,7 +60,7 @@ DIFFERENCES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("dapo", "grpo"): {
         "prompts_per_step": 512, "samples_per_prompt": 16, "optimizer_steps_per_step": 512 // 32, "clip_high": 0.28,
-        "overlong_factor": 0.5, "loss_aggregation": "token-mean", "temperature": 1.0,
+        "overlong_factor": 0.5, "loss_aggregation": "token-mean", "max_draws_per_prompt": 10, "temperature": 1.0,
     },
     ("gspo", "grpo"): {
         "importance_sampling_level": "sequence", "clip_low": 3e-4, "clip_high": 4e-4, "optimizer_steps_per_step": 4,
@@ -124,6 +124,7 @@ OVERRIDES: list[tuple[dict[str, Any], str, Any]] = [
     ({"lossAggregation": "sequence-mean"}, "loss_aggregation", "sequence-mean"),
     ({"importanceCorrection": {"kind": "none"}}, "importance_correction", "none"),
     ({"importanceCorrection": {"cap": 5}}, "importance_cap", 5.0),
+    ({"dynamicSampling": {"maxDrawsPerPrompt": 4}}, "max_draws_per_prompt", 4),
     ({"maxStaleness": 2}, "max_staleness", 2),
     ({"sampling": {"temperature": 1}}, "temperature", 1.0),
     ({"sampling": {"seed": 7}}, "seed", 7),

@@ -13,6 +13,7 @@ from deepcoder_api.rollout import WeightReceipt
 from deepcoder_trainer.orchestrator.checkpoints import Committed
 from deepcoder_trainer.orchestrator.metrics import BatchFigures, RunMetrics, batch_figures
 from deepcoder_trainer.orchestrator.progress import Activity, RunProgress, StepClock
+from deepcoder_trainer.samples import GradedBatch, Replaced
 from tests.orchestrator_builders import sample
 
 BATCH = [
@@ -23,13 +24,15 @@ BATCH = [
 ]
 FIGURES = BatchFigures(
     samples=4, reward=0.25, truncated=0.25, answer_tokens=12, groups_without_signal=1,
-    verdicts={"accepted": 1, "wrong_answer": 1, "no_program": 2},
+    verdicts={"accepted": 1, "wrong_answer": 1, "no_program": 2}, generated=2.5,
+    replaced={1.0: 2, 0.0: 1},
 )  # fmt: skip
 
 
 def test_figures_of_a_batch_by_hand() -> None:
-    """One of four right, one cut off, three tokens each, one group without a signal."""
-    assert batch_figures(BATCH) == FIGURES
+    """One of four right, one cut off, three tokens each, one group of two without a signal, three replaced."""
+    replaced = [Replaced("a", 0, 1.0), Replaced("b", 0, 0.0), Replaced("c", 0, 1.0)]
+    assert batch_figures(GradedBatch(BATCH, replaced)) == FIGURES
 
 
 def test_progress_after_a_step() -> None:
@@ -112,6 +115,8 @@ def test_what_prometheus_reads_after_two_steps() -> None:
         'deepcoder_step_part_seconds_sum_total{part="train"}': 4,
         'deepcoder_verdicts_total{verdict="no_program"}': 4,
         "deepcoder_groups_without_signal_total": 2,
+        "deepcoder_generated_samples_ratio": 2.5,
+        'deepcoder_groups_replaced_total{reward="1"}': 4,
         "deepcoder_response_tokens_count": 8,
         "deepcoder_response_tokens_sum": 24,
         "deepcoder_weight_sync_bytes_total": 8,

@@ -13,7 +13,9 @@ from deepcoder_trainer.orchestrator.resume import (
     check_state,
     drawn,
     plan_resume,
+    replaced,
 )
+from deepcoder_trainer.samples import GradedBatch, Replaced
 from tests.orchestrator_builders import sample
 
 AT_10 = Head(attempt=2, checkpoint="s3://b/step-000010", step=10)
@@ -60,11 +62,14 @@ def test_a_batch_is_of_the_draws_of_its_groups_in_their_order() -> None:
         sample(problem_id="a", group=0),
         sample(problem_id="b", group=1, epoch=1),
     ]
-    assert drawn(samples) == [Draw("a", 0), Draw("b", 1)]
+    batch = GradedBatch(samples, [Replaced("c", 2, 1.0)])
+    assert drawn(batch) == [Draw("a", 0), Draw("b", 1)]
+    assert replaced(batch) == [Draw("c", 2)]
 
 
 def test_a_state_of_a_synchronous_run_has_nothing_ahead() -> None:
     """What checkpoints held before sampling could be ahead is read as it is."""
     written = STATE.model_dump(mode="json")
-    del written["ahead"]
-    assert RunState.model_validate(written).ahead == ()
+    del written["ahead"], written["replaced"]
+    read = RunState.model_validate(written)
+    assert (read.ahead, read.replaced) == ((), 0)

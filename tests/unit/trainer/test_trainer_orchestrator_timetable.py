@@ -1,4 +1,4 @@
-"""Which steps and draws belong to which stage, as planned and when stages end early."""
+"""Which steps and prompts belong to which stage, as planned and when stages end early."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def test_a_step_outside_the_run(step: int) -> None:
         PLANNED.stage_of(step)
 
 
-def test_draws_are_dealt_out_by_each_stages_prompts() -> None:
+def test_prompts_are_dealt_out_by_each_stages_prompts() -> None:
     """Four a step, then two, then five; past the last step no more."""
-    assert [PLANNED.draws_through(step) for step in range(9)] == [0, 4, 8, 12, 14, 16, 21, 21, 21]
-    assert [PLANNED.draws_of(index) for index in range(3)] == [range(12), range(12, 16), range(16, 21)]
-    assert [PLANNED.index_of_draw(draw) for draw in (0, 11, 12, 15, 16, 20)] == [0, 0, 1, 1, 2, 2]
-    with pytest.raises(ValueError, match="draw 21 is outside the run's 21 draws"):
-        PLANNED.index_of_draw(21)
+    assert [PLANNED.prompts_through(step) for step in range(9)] == [0, 4, 8, 12, 14, 16, 21, 21, 21]
+    assert [PLANNED.prompts_of(index) for index in range(3)] == [range(12), range(12, 16), range(16, 21)]
+    assert [PLANNED.index_of_prompt(prompt) for prompt in (0, 11, 12, 15, 16, 20)] == [0, 0, 1, 1, 2, 2]
+    with pytest.raises(ValueError, match="prompt 21 is outside the run's 21 prompts"):
+        PLANNED.index_of_prompt(21)
 
 
 def test_a_stage_that_ends_early_lets_the_others_move_up() -> None:
-    """The first stage ends with step 2: the run has five steps, and the second stage's draws begin at 8."""
+    """The first stage ends with step 2: the run has five steps, and the second stage's prompts begin at 8."""
     shortened: Timetable = PLANNED.ended_with(2)
     assert (shortened.total_steps, shortened.steps) == (5, (2, 2, 1))
-    assert shortened.draws_of(1) == range(8, 12)
+    assert shortened.prompts_of(1) == range(8, 12)
     assert [(shortened.first_step(index), shortened.last_step(index)) for index in range(3)] == [(1, 2), (3, 4), (5, 5)]
     assert shortened.ended_with(3).steps == (2, 1, 1)

@@ -11,6 +11,7 @@ from deepcoder_trainer.orchestrator.metrics import batch_figures
 from deepcoder_trainer.run_report.figures import report_stages, step_figures
 from deepcoder_trainer.run_report.page import plots, run_page
 from deepcoder_trainer.run_report.plots import HEIGHT, MOST_PLACES, WIDTH, axis, plot, short
+from deepcoder_trainer.samples import GradedBatch
 from tests.orchestrator_builders import sample
 from tests.resolved_runs import resolved_run
 from tests.run_figures import STAGES, run_report
@@ -21,7 +22,7 @@ def test_figures_of_a_step_are_those_of_its_batch() -> None:
     """Lengths of answers in tokens, mean reward, share cut, what the ranks and the clock said."""
     batch = [sample(), sample(answer_ids=(1,), log_probabilities=(-1.0,), versions=(4,), reward=0.0)]
     figures = step_figures(
-        step=3, stage="8k", attempt=2, time="now", samples=batch, figures=batch_figures(batch),
+        step=3, stage="8k", attempt=2, time="now", samples=batch, figures=batch_figures(GradedBatch(batch)),
         training={"loss": 0.5}, seconds={"train": 2.0},
     )  # fmt: skip
     assert (figures.shortest_answer, figures.median_answer, figures.longest_answer) == (1, 2.0, 3)

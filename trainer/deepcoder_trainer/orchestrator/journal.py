@@ -6,9 +6,10 @@ One object a step, written once: whoever writes first wins, and a later writer o
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +19,7 @@ from deepcoder_api.grading import Verdict
 from deepcoder_data.store import ConflictError, ObjectStore
 from deepcoder_trainer.orchestrator.failures import RunChanged
 from deepcoder_trainer.orchestrator.storage import stored
-from deepcoder_trainer.samples import FinishReason, Sample
+from deepcoder_trainer.samples import FinishReason, GradedBatch, Replaced, Sample
 
 JOURNAL_SCHEMA = pa.schema(
     [
@@ -38,6 +39,8 @@ JOURNAL_SCHEMA = pa.schema(
         ("advantage", pa.float64()),
     ]
 )
+REPLACED = b"replaced"
+"""Key of the file's own metadata: problem, epoch and reward of each group that was replaced, as JSON."""
 _NAME = re.compile(r"/journal/step-(\d+)\.parquet$")
 
 
@@ -54,22 +57,22 @@ class Journal:
         found = await stored(lambda: [entry.uri for entry in self.store.list(folder)], "list the journal")
         return sorted(int(match[1]) for uri in found if (match := _NAME.search(uri)))
 
-    async def write(self, step: int, samples: Sequence[Sample]) -> Sequence[Sample]:
+    async def write(self, step: int, batch: GradedBatch) -> GradedBatch:
         """Make the batch of `step` durable and return what is: another attempt's batch when that came first."""
         uri = self.paths.journal(step)
 
         def put() -> bool:
             try:
-                self.store.put_bytes(uri, to_parquet(samples), if_absent=True)
+                self.store.put_bytes(uri, to_parquet(batch), if_absent=True)
             except ConflictError:
                 return False
             return True
 
         if await stored(put, f"write the journal of step {step}"):
-            return samples
+            return batch
         return await self.read(step)
 
-    async def read(self, step: int) -> list[Sample]:
+    async def read(self, step: int) -> GradedBatch:
         """The durable batch of `step`."""
         uri = self.paths.journal(step)
         content = await stored(lambda: self.store.get_bytes(uri), f"read the journal of step {step}")
@@ -98,9 +101,10 @@ def to_table(samples: Sequence[Sample]) -> pa.Table:
     return pa.table(columns, schema=JOURNAL_SCHEMA)
 
 
-def to_parquet(samples: Sequence[Sample]) -> bytes:
+def to_parquet(batch: GradedBatch) -> bytes:
     """The journal file of a batch. Log-probabilities are kept as float32, which is what the sampler computes."""
-    return _encoded(to_table(samples))
+    replaced = json.dumps([astuple(one) for one in batch.replaced]).encode()
+    return _encoded(to_table(batch.samples).replace_schema_metadata({REPLACED: replaced}))
 
 
 def to_samples_parquet(samples: Sequence[Sample]) -> bytes:
@@ -108,13 +112,15 @@ def to_samples_parquet(samples: Sequence[Sample]) -> bytes:
     return _encoded(to_table(samples).select(list(SAMPLE_COLUMNS)))
 
 
-def from_parquet(content: bytes) -> list[Sample]:
+def from_parquet(content: bytes) -> GradedBatch:
     """The batch of a journal file. Raises RunChanged when it is not one."""
     try:
         table = pq.read_table(io.BytesIO(content), schema=JOURNAL_SCHEMA)
+        metadata = pq.read_schema(io.BytesIO(content)).metadata or {}
     except pa.ArrowException as error:
         raise RunChanged(f"this is no journal file: {error}") from error
-    return [_sample(row) for row in table.to_pylist()]
+    replaced = [Replaced(*fields) for fields in json.loads(metadata.get(REPLACED, b"[]"))]
+    return GradedBatch([_sample(row) for row in table.to_pylist()], replaced)
 
 
 def _sample(row: dict) -> Sample:

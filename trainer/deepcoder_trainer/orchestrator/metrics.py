@@ -13,7 +13,7 @@ from deepcoder_api.rollout import WeightReceipt
 from deepcoder_trainer.algorithm.advantages import groups_with_signal
 from deepcoder_trainer.orchestrator.checkpoints import Committed
 from deepcoder_trainer.orchestrator.idleness import IdleClock
-from deepcoder_trainer.samples import Sample
+from deepcoder_trainer.samples import GradedBatch, Sample
 
 STALENESS_BUCKETS = [0, 1, 2, 4, 8, 16, 32, 64]
 PAUSE_BUCKETS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30]
@@ -36,7 +36,11 @@ TRAINING = (
 
 @dataclass(frozen=True)
 class BatchFigures:
-    """What a graded batch looks like. `reward` and `truncated` are means over samples."""
+    """What a graded batch looks like. `reward` and `truncated` are means over samples.
+
+    `generated` is the samples generated for it over those that it has: above 1 where groups were replaced; `replaced`
+    counts such groups by the reward that all their answers earned.
+    """
 
     samples: int
     reward: float
@@ -44,10 +48,13 @@ class BatchFigures:
     answer_tokens: int
     groups_without_signal: int
     verdicts: dict[str, int]
+    generated: float
+    replaced: dict[float, int]
 
 
-def batch_figures(samples: Sequence[Sample]) -> BatchFigures:
-    """The figures of a batch of at least one sample."""
+def batch_figures(batch: GradedBatch) -> BatchFigures:
+    """The figures of a batch of at least one sample. All groups are of one size."""
+    samples = batch.samples
     rewards, groups = [sample.reward for sample in samples], [sample.group for sample in samples]
     signal = groups_with_signal([sample.advantage for sample in samples], groups)
     return BatchFigures(
@@ -57,6 +64,8 @@ def batch_figures(samples: Sequence[Sample]) -> BatchFigures:
         answer_tokens=sum(len(sample.answer_ids) for sample in samples),
         groups_without_signal=len(set(groups)) - signal,
         verdicts=dict(Tally(sample.verdict.value for sample in samples)),
+        generated=1 + len(batch.replaced) / len(set(groups)),
+        replaced=dict(Tally(group.reward for group in batch.replaced)),
     )
 
 
@@ -100,6 +109,12 @@ class RunMetrics:
         )
         self.verdicts = self._counter("verdicts", "Graded answers by verdict", "verdict")
         self.groups_without_signal = self._counter("groups_without_signal", "Groups whose advantages were all zero")
+        self.generated = self._gauge(
+            "generated_samples_ratio", "Samples generated over samples used, last step: more than 1 where replaced"
+        )
+        self.groups_replaced = self._counter(
+            "groups_replaced", "Groups replaced, by the reward that all their answers earned", "reward"
+        )
         self.warnings = self._gauge("guard_warning", "1 while a guard finds this wrong", "guard")
         self.weight_bytes = self._counter("weight_sync_bytes", "Bytes of weights that servers fetched", "source")
         self.weight_seconds = self._counter("weight_sync_seconds", "Seconds of weight take-overs", "part")
@@ -162,6 +177,9 @@ class RunMetrics:
         self.truncated.set(figures.truncated)
         self.tokens_per_second.set(figures.answer_tokens / max(sum(seconds.values()), 1e-9))
         self.groups_without_signal.inc(figures.groups_without_signal)
+        self.generated.set(figures.generated)
+        for reward, count in figures.replaced.items():
+            self.groups_replaced.labels(f"{reward:g}").inc(count)
         for sample in samples:
             self.response_tokens.observe(len(sample.answer_ids))
             self.staleness.observe(step - 1 - sample.staleness_version)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -13,7 +13,7 @@ from deepcoder_api.problems import Strict
 from deepcoder_trainer.orchestrator.advancing import StepShares
 from deepcoder_trainer.orchestrator.cursor import CursorPosition, Draw
 from deepcoder_trainer.orchestrator.failures import RunChanged
-from deepcoder_trainer.samples import Sample
+from deepcoder_trainer.samples import GradedBatch
 
 
 class RunState(Strict):
@@ -22,10 +22,11 @@ class RunState(Strict):
     step: int = Field(ge=0)
     stage: str
     policy_version: int = Field(ge=0)
-    cursor: CursorPosition = Field(description="Every draw before it is trained on.")
+    cursor: CursorPosition = Field(description="Every draw before it is done with: trained on, or replaced.")
     ahead: tuple[int, ...] = Field(
-        default=(), description="Numbers of the draws beyond the cursor that are trained on; the others are in flight."
+        default=(), description="Numbers of the draws beyond the cursor that are done with; the others are in flight."
     )
+    replaced: int = Field(default=0, ge=0, description="Draws done with that were replaced and not trained on.")
     advances: tuple[StageAdvance, ...] = Field(default=(), description="Stages that ended early, in their order.")
     window: tuple[StepShares, ...] = Field(
         default=(), description="The stage's newest steps, which decide whether it ends."
@@ -65,7 +66,12 @@ def check_state(state: RunState, plan: ResumePlan, dataset: str) -> None:
         raise RunChanged(f"{plan.checkpoint} was trained on {state.dataset}; this attempt was given {dataset}")
 
 
-def drawn(samples: Sequence[Sample]) -> list[Draw]:
+def drawn(batch: GradedBatch) -> list[Draw]:
     """The draws of a batch, in the order of its groups."""
-    recorded = {sample.group: Draw(sample.problem_id, sample.epoch) for sample in samples}
+    recorded = {sample.group: Draw(sample.problem_id, sample.epoch) for sample in batch.samples}
     return [recorded[group] for group in sorted(recorded)]
+
+
+def replaced(batch: GradedBatch) -> list[Draw]:
+    """The draws that were replaced before the batch was full, in the order they are kept."""
+    return [Draw(one.problem_id, one.epoch) for one in batch.replaced]

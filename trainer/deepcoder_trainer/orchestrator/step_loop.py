@@ -28,14 +28,14 @@ from deepcoder_trainer.orchestrator.metrics import BatchFigures, RunMetrics, bat
 from deepcoder_trainer.orchestrator.progress import RunProgress, StepClock
 from deepcoder_trainer.orchestrator.racing import HappenedFirst, unless
 from deepcoder_trainer.orchestrator.rank_channel import RankChannel
-from deepcoder_trainer.orchestrator.resume import ResumePlan, RunState, check_state, drawn, plan_resume
+from deepcoder_trainer.orchestrator.resume import ResumePlan, RunState, check_state, drawn, plan_resume, replaced
 from deepcoder_trainer.orchestrator.sampling import Sampler, batch_of
 from deepcoder_trainer.orchestrator.validation import Validation
 from deepcoder_trainer.orchestrator.weight_transport import WeightTransport
 from deepcoder_trainer.rank_protocol import Load, Train
 from deepcoder_trainer.run_report.figures import step_figures as recorded_figures
 from deepcoder_trainer.run_report.records import RunRecords
-from deepcoder_trainer.samples import Sample
+from deepcoder_trainer.samples import GradedBatch, Sample
 
 LOAD_SECONDS = 3600.0
 TRAIN_SECONDS = 6 * 3600.0
@@ -108,13 +108,12 @@ class StepLoop:
         stage, clock, last = self.course.timetable.stage_of(step), StepClock(), step == self.total_steps
         self.progress.begin(stage.name)
         self.metrics.begin(self.course.timetable.index_of(step) + 1, stage.max_response_tokens)
-        samples = await (self._replay(step, clock) if replayed else self._sample(step, clock))
-        numbers = self._numbers(step, samples)
-        self.admission.trained(step, numbers)
-        self.pool.forget(numbers)
+        batch = await (self._replay(step, clock) if replayed else self._sample(step, clock))
+        samples = batch.samples
+        self._account(step, batch)
         await self.samples_behind.begin(self.journal.write_samples(step, samples))
         training = await self._train(step, stage, samples, clock)
-        figures = batch_figures(samples)
+        figures = batch_figures(batch)
         self._look(step, samples, figures, training)
         self._advance(step, figures)
         self.state = self._advanced(stage, samples)
@@ -167,40 +166,44 @@ class StepLoop:
         if self.validation is not None:
             self.progress.validation, self.progress.best_checkpoint = self.validation.newest, self.checkpoints.best
 
-    async def _sample(self, step: int, clock: StepClock) -> Sequence[Sample]:
+    async def _sample(self, step: int, clock: StepClock) -> GradedBatch:
         """The graded answers of a batch, durable in the journal when this returns. Others may be under way beside."""
         self.progress.activity = "sampling"
         with clock.part("sample"):
-            groups = await self._unless_stopped(self.pool.take(step))
+            taken = await self._unless_stopped(self.pool.take(step))
         with clock.part("journal"):
-            return await self.journal.write(step, batch_of(groups.values()))
+            batch = GradedBatch(batch_of(taken.groups.values()), list(taken.replaced.values()))
+            return await self.journal.write(step, batch)
 
     async def _taken_over(self, version: int) -> None:
         await self.weights.await_version(version, SPREAD_SECONDS)
 
     async def _sample_group(self, number: int) -> list[Sample]:
-        """The group of a draw, under the limit of the stage that it was drawn for."""
-        timetable = self.course.timetable
-        return await self.sampler.group(self.cursor.draw(number), timetable.stages[timetable.index_of_draw(number)])
+        """The group of a draw, under the limit of the stage that it was begun for."""
+        stage = self.course.timetable.stages[self.admission.stage_of(number)]
+        return await self.sampler.group(self.cursor.draw(number), stage)
 
-    async def _replay(self, step: int, clock: StepClock) -> Sequence[Sample]:
+    async def _replay(self, step: int, clock: StepClock) -> GradedBatch:
         """The durable batch of a step that the last checkpoint does not hold."""
         with clock.part("journal"):
-            samples = await self.journal.read(step)
-        log.info("replaying", step=step, samples=len(samples))
-        return samples
+            batch = await self.journal.read(step)
+        log.info("replaying", step=step, samples=len(batch.samples), replaced=len(batch.replaced))
+        return batch
 
-    def _numbers(self, step: int, samples: Sequence[Sample]) -> list[int]:
-        """The draws that a batch is of, by number. Raises RunChanged for a problem that is not in the dataset."""
+    def _account(self, step: int, batch: GradedBatch) -> None:
+        """Be done with the draws of a durable batch. Raises RunChanged when it is none of this run's."""
         try:
-            return [self.cursor.number(draw) for draw in drawn(samples)]
+            used = [self.cursor.number(draw) for draw in drawn(batch)]
+            not_used = [self.cursor.number(draw) for draw in replaced(batch)]
         except KeyError as error:
             raise RunChanged(f"the batch of step {step} has the problem {error}, which the dataset lacks") from error
+        withdrawn = self.admission.trained(step, used, not_used)
+        self.pool.forget([*used, *not_used, *withdrawn])
 
     def _admission(self) -> Admission:
         return Admission(
             self.course.timetable, max_staleness=self.run.algorithm.max_staleness,
-            first=self.cursor.number_at(self.state.cursor), ahead=self.state.ahead,
+            first=self.cursor.number_at(self.state.cursor), ahead=self.state.ahead, replaced=self.state.replaced,
         )  # fmt: skip
 
     async def _train(
@@ -300,6 +303,7 @@ class StepLoop:
             policy_version=self.state.policy_version + 1,
             cursor=self.cursor.position(self.admission.first),
             ahead=self.admission.ahead,
+            replaced=self.admission.replaced,
             advances=self.course.advances,
             window=self.course.window,
             dataset=self.dataset,
@@ -323,7 +327,8 @@ class StepLoop:
         )  # fmt: skip
         rounded = {name: round(value, 4) for name, value in {**training, **clock.seconds, "idle": idle}.items()}
         log.info("step done", step=self.state.step, stage=self.state.stage, reward=round(figures.reward, 4),
-                 truncated=round(figures.truncated, 4), answer_tokens=figures.answer_tokens, **rounded)  # fmt: skip
+                 truncated=round(figures.truncated, 4), answer_tokens=figures.answer_tokens,
+                 generated=round(figures.generated, 4), **rounded)  # fmt: skip
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, Result]) -> Result:
         """The result of `work`, which is given up, or not begun, when somebody asks for the end. Raises Stopped."""

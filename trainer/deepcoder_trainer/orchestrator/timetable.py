@@ -1,7 +1,8 @@
-"""Which steps and which draws belong to which stage. Pure.
+"""Which steps and which prompts belong to which stage. Pure.
 
-Steps count from 1 over all stages; draws, numbered from 0 in the order of the cursor, are dealt out to the steps in
+Steps count from 1 over all stages; the prompts that are trained on, numbered from 0, are dealt out to the steps in
 their order, `prompts_per_step` of the stage to each. A stage that ends early has fewer steps: those after it move up.
+Where nothing is replaced, prompt n is the cursor's draw n.
 """
 
 from __future__ import annotations
@@ -51,24 +52,24 @@ class Timetable:
         """The last step of a stage."""
         return sum(self.steps[: index + 1])
 
-    def draws_through(self, step: int) -> int:
-        """How many draws the steps up to `step` have; past the last step no more."""
-        left, draws = step, 0
+    def prompts_through(self, step: int) -> int:
+        """How many prompts the steps up to `step` train on; past the last step no more."""
+        left, prompts = step, 0
         for stage, steps in zip(self.stages, self.steps, strict=True):
-            draws += stage.algorithm.prompts_per_step * max(0, min(left, steps))
+            prompts += stage.algorithm.prompts_per_step * max(0, min(left, steps))
             left -= steps
-        return draws
+        return prompts
 
-    def draws_of(self, index: int) -> range:
-        """The numbers of the draws of a stage."""
-        return range(self.draws_through(self.first_step(index) - 1), self.draws_through(self.last_step(index)))
+    def prompts_of(self, index: int) -> range:
+        """The numbers of the prompts of a stage."""
+        return range(self.prompts_through(self.first_step(index) - 1), self.prompts_through(self.last_step(index)))
 
-    def index_of_draw(self, draw: int) -> int:
-        """The index of the stage that `draw` belongs to. Raises ValueError past the last step's."""
+    def index_of_prompt(self, prompt: int) -> int:
+        """The index of the stage that `prompt` belongs to. Raises ValueError past the last step's."""
         for index in range(len(self.stages)):
-            if draw in self.draws_of(index):
+            if prompt in self.prompts_of(index):
                 return index
-        raise ValueError(f"draw {draw} is outside the run's {self.draws_through(self.total_steps)} draws")
+        raise ValueError(f"prompt {prompt} is outside the run's {self.prompts_through(self.total_steps)} prompts")
 
     def ended_with(self, step: int) -> Timetable:
         """The timetable in which the stage of `step` has no step after it."""

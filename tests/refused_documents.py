@@ -294,6 +294,28 @@ NAMES = (
         create='spec.data.decontaminate[1]: Duplicate value: {"name":"bench"}',
         apply='.spec.data.decontaminate: duplicate entries for key [name="bench"]',
     ),
+    _run(
+        "difficulty-of-a-source-that-is-not-there",
+        "spec.data.difficulty",
+        {"samplesPerPrompt": 8, "keepBelow": 1, "sources": ["made", "mode"]},
+        validate="spec.data.difficulty.sources: 'mode' is none of data.sources: made",
+        create="spec.data.difficulty.sources: Invalid value: must be names of data.sources",
+    ),
+    _run(
+        "difficulty-that-drops-nothing",
+        "spec.data.difficulty",
+        {"samplesPerPrompt": 8},
+        validate="spec.data.difficulty: keepAbove, keepBelow or both must be given: else nothing would be dropped",
+        create="spec.data.difficulty: Invalid value: keepAbove, keepBelow or both must be given",
+    ),
+    _run(
+        "difficulty-that-keeps-nothing",
+        "spec.data.difficulty",
+        {"samplesPerPrompt": 8, "keepAbove": 0.5, "keepBelow": 0.5},
+        validate="spec.data.difficulty.keepBelow: no share of 8 answers is above 0.5 (keepAbove) and below 0.5 "
+        "(keepBelow), both exclusive: every problem would be dropped",
+        create="spec.data.difficulty.keepBelow: Invalid value: must be more than keepAbove",
+    ),
     _evaluation(
         "benchmark-named-twice",
         "spec.benchmarks[1]",

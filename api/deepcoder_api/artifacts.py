@@ -92,6 +92,11 @@ def dataset_uri(storage_uri: str, key: str) -> str:
     return f"{storage_uri.rstrip('/')}/datasets/{key}"
 
 
+def ratings_uri(storage_uri: str, conditions: str) -> str:
+    """The folder of a base model's answers, given and graded under the conditions of that key; a file a problem."""
+    return f"{storage_uri.rstrip('/')}/ratings/{conditions}"
+
+
 @dataclass(frozen=True)
 class EvaluationPaths:
     """The keys of one Evaluation under its storage prefix."""
@@ -220,6 +225,23 @@ class Histogram(Strict):
     maximum: int
 
 
+class DifficultyReport(Strict):
+    """How hard the problems were for the base model, those among them that were dropped for it."""
+
+    samples_per_prompt: int
+    keep_above: float | None
+    keep_below: float | None
+    sources: tuple[str, ...] = Field(description="Whose problems were rated.")
+    temperature: float
+    max_response_tokens: int
+    model: str = Field(description="What tells the model from any other: its commit, or a digest.")
+    answers: str = Field(description="URI of the folder that has all answers.")
+    problems: int = Field(description="Problems rated.")
+    accepted: Histogram | None = Field(description="Accepted answers of a problem; None when none was rated.")
+    mean_pass_rate: float = Field(description="Accepted answers over all answers.")
+    truncated_fraction: float = Field(description="Share of the answers that were cut at the limit.")
+
+
 class DatasetReport(Strict):
     """report.json of a prepared dataset: what was read, kept and dropped, and by which rules."""
 
@@ -231,6 +253,7 @@ class DatasetReport(Strict):
     rules: DatasetRules
     sources: tuple[SourceReport, ...] = Field(description="In the order of the specification.")
     decontamination: tuple[DecontaminationReport, ...]
+    difficulty: DifficultyReport | None = Field(default=None, description="None: no problem was rated.")
     histograms: tuple[Histogram, ...]
     software: dict[str, str] = Field(description="Versions of what made it.")
 

@@ -108,9 +108,11 @@ def preflight_process(run: ResolvedRun, at: Addresses) -> Process:
     return _light(run, at, "preflight", "deepcoder_trainer.preflight")
 
 
-def prepare_process(run: ResolvedRun, at: Addresses) -> Process:
-    """Reads and checks the problems and writes the dataset."""
-    return _light(run, at, "prepare", "deepcoder_trainer.prepare", "--sandbox", at.sandbox)
+def prepare_process(run: ResolvedRun, at: Addresses, *, port: int = ORCHESTRATOR_PORT) -> Process:
+    """Reads and checks the problems and writes the dataset. Where it rates them, rollout servers report to it."""
+    listening = ("--port", str(port), "--bind", at.bind) if run.spec.data.difficulty else ()
+    process = _light(run, at, "prepare", "deepcoder_trainer.prepare", "--sandbox", at.sandbox, *listening)
+    return process.model_copy(update={"ports": {"orchestrator": port}}) if listening else process
 
 
 def trainer_process(

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from deepcoder_api.algorithm_spec import AlgorithmSpec
+from deepcoder_api.difficulty_spec import Difficulty
 from deepcoder_api.specification import (
     ModelSource,
     ObjectUri,
@@ -148,6 +149,19 @@ class DecontaminationSource(ProblemSource):
 class DataSpec(Specification):
     """The problems to train on and what they must pass to be used."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-rules": [
+                {
+                    "rule": "!has(self.difficulty) || !has(self.difficulty.sources) || "
+                    "self.difficulty.sources.all(name, self.sources.exists(source, source.name == name))",
+                    "fieldPath": ".difficulty.sources",
+                    "message": "must be names of data.sources",
+                }
+            ]
+        }
+    )
+
     sources: list[DataSource] = Field(
         min_length=1,
         max_length=32,
@@ -170,6 +184,19 @@ class DataSpec(Specification):
         description="Problems near to any of these are dropped and counted.",
         json_schema_extra={"x-list-map-keys": ["name"]},
     )
+    difficulty: Difficulty | None = Field(
+        default=None,
+        description="Drops problems that are too hard or too easy for the base model; absent, nothing is sampled "
+        "before the run. See docs/dataset.md.",
+    )
+
+    @model_validator(mode="after")
+    def _rated_sources_are_there(self) -> DataSpec:
+        names = [source.name for source in self.sources]
+        for name in self.difficulty.sources if self.difficulty else ():
+            if name not in names:
+                raise ValueError(f"difficulty.sources: {name!r} is none of data.sources: {', '.join(names)}")
+        return self
 
 
 class ResumeFrom(Specification):

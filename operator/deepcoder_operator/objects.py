@@ -97,6 +97,20 @@ def orchestrator_service(owner: Owner, attempt: int, ports: Mapping[str, int]) -
     }
 
 
+def preparation_service(owner: Owner, ports: Mapping[str, int]) -> Document:
+    """The orchestrator's Service while there is none: to the pod that prepares, which rates problems."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(owner, "orchestrator", "trainer"),
+        "spec": {
+            "publishNotReadyAddresses": True,
+            "selector": owner.selector("prepare"),
+            "ports": _service_ports(ports),
+        },
+    }
+
+
 def orchestrator_selector(owner: Owner, attempt: int) -> dict[str, str]:
     """Labels of the pod that holds the orchestrator of an attempt."""
     return {**owner.selector("trainer", attempt), COMPLETION_INDEX: "0"}

@@ -43,7 +43,7 @@ def addresses(owner: Owner) -> Addresses:
     )
 
 
-def foundations(owner: Owner, operator_namespace: str) -> list[Document]:
+def foundations(owner: Owner, run: ResolvedRun, operator_namespace: str) -> list[Document]:
     """What must be there before any pod: accounts, network policies, Services and budgets."""
     operator = objects.from_operator(operator_namespace)
     graders = objects.from_roles(owner, "prepare", "trainer")
@@ -59,11 +59,16 @@ def foundations(owner: Owner, operator_namespace: str) -> list[Document]:
         objects.ingress_rule([trainers], AGENT_PORT, GENERATE_PORT),
         objects.ingress_rule([rollouts], SHARDS_PORT),
     ]
+    prepare_ingress: list[Document] = []
+    if run.spec.data.difficulty is not None:
+        # Answers only: nobody but an orchestrator may order weights.
+        rollout_ingress.append(objects.ingress_rule([objects.from_roles(owner, "prepare")], GENERATE_PORT))
+        prepare_ingress.append(objects.ingress_rule([rollouts], ORCHESTRATOR_PORT))
     return [
         objects.service_account(owner, "pods"),
         objects.service_account(owner, "sandbox"),
         objects.network_policy(owner, "preflight", [], egress=True),
-        objects.network_policy(owner, "prepare", [], egress=True),
+        objects.network_policy(owner, "prepare", prepare_ingress, egress=True),
         objects.network_policy(owner, "sandbox", [objects.ingress_rule([graders], SANDBOX_PORT)], egress=False),
         objects.network_policy(owner, "rollout", rollout_ingress, egress=True),
         objects.network_policy(owner, "trainer", trainer_ingress, egress=True),
@@ -85,6 +90,11 @@ def prepare_job(owner: Owner, frozen: Frozen[ResolvedRun], number: int) -> Docum
     process = prepare_process(frozen.resource, addresses(owner))
     template = pod_template(owner, process, frozen.images, attempt=number, restart_policy="Never")
     return objects.job(owner, f"prepare-{number}", "prepare", number, template)
+
+
+def preparation_service(owner: Owner) -> Document:
+    """What rollout servers find the prepare Job by; the first attempt takes it over."""
+    return objects.preparation_service(owner, _TRAINER_PORTS)
 
 
 def trainer_job(owner: Owner, frozen: Frozen[ResolvedRun], attempt: int, dataset: str) -> Document:

@@ -12,12 +12,13 @@ from deepcoder_api.resolve import ResolvedRun
 from deepcoder_api.training_run import TrainingRunStatus
 from deepcoder_operator import gates, run_objects
 from deepcoder_operator.draft import ENDED, Draft, ended
+from deepcoder_operator.endings import cannot_start, waiting_for
 from deepcoder_operator.frozen import Frozen, config_map, read_frozen
 from deepcoder_operator.labels import Owner
 from deepcoder_operator.observed import Children
 from deepcoder_operator.plan import Create, Failure, Surroundings, missing
 from deepcoder_operator.run_context import RunContext, RunFacts, RunPlan
-from deepcoder_operator.training import finished, train
+from deepcoder_operator.training import finished, rollout_status, train
 from deepcoder_operator.trials import MOST_JOBS, read_trial
 
 
@@ -38,6 +39,7 @@ def plan_run(run: TrainingRunResource, children: Children, facts: RunFacts, arou
         _foundations,
         _preflight,
         _sandbox,
+        _raters,
         _dataset,
         _rollout,
     )
@@ -88,7 +90,7 @@ def _runtime_class(context: RunContext) -> RunPlan | None:
 
 def _foundations(context: RunContext) -> RunPlan | None:
     frozen = config_map(context.owner, context.frozen.resource, context.frozen.images)
-    documents = run_objects.foundations(context.owner, context.around.operator_namespace)
+    documents = run_objects.foundations(context.owner, context.frozen.resource, context.around.operator_namespace)
     context.draft.actions += missing(context.children, [frozen, *documents])
     return None
 
@@ -104,6 +106,15 @@ def _sandbox(context: RunContext) -> RunPlan | None:
     deployment = run_objects.sandbox_deployment(context.owner, context.frozen, replicas)
     phase = "Preparing" if context.run.status.dataset is None else context.run.status.phase
     return gates.sandbox(context.draft, context.children, deployment, phase, context.around.now)
+
+
+def _raters(context: RunContext) -> RunPlan | None:
+    """Where problems are rated, the base model serves before there is a dataset, and reports to the prepare Job."""
+    if context.run.status.dataset is None and context.frozen.resource.spec.data.difficulty is not None:
+        _rollout(context)
+        rollout_status(context)
+        context.draft.actions += missing(context.children, [run_objects.preparation_service(context.owner)])
+    return None
 
 
 def _dataset(context: RunContext) -> RunPlan | None:
@@ -127,8 +138,7 @@ def _dataset(context: RunContext) -> RunPlan | None:
         case "running":
             if trial.waiting:
                 return draft.wait("Preparing", "PrepareWaiting", trial.waiting, again_in=5.0)
-            draft.phase("Preparing", "reading and checking the problems")
-            return draft.plan(gates.CHECK_SECONDS)
+            return _preparing(context)
         case _:
             # Also for a Job that is done while its pod, and the place of the dataset with it, is gone.
             number = trial.number + 1 if trial.state == "done" else trial.number
@@ -137,6 +147,20 @@ def _dataset(context: RunContext) -> RunPlan | None:
             draft.actions.append(Create(run_objects.prepare_job(context.owner, context.frozen, number)))
             draft.phase("Preparing", "reading and checking the problems")
             return draft.plan(gates.CHECK_SECONDS)
+
+
+def _preparing(context: RunContext) -> RunPlan:
+    """The prepare Job runs; where it rates problems, it may be waiting for a server that cannot start."""
+    draft, now = context.draft, context.around.now
+    pods = [pod for pod in context.children.pods_of("rollout") if not pod.terminating]
+    if context.frozen.resource.spec.data.difficulty is not None and not any(pod.ready for pod in pods):
+        if stuck := cannot_start(pods, context.secrets, now):
+            return draft.fail(stuck)
+        if waiting := waiting_for(pods, now):
+            said = f"waiting for a rollout server to rate problems: {waiting}"
+            return draft.wait("Preparing", "RolloutWaiting", said, again_in=5.0)
+    draft.phase("Preparing", "reading and checking the problems")
+    return draft.plan(gates.CHECK_SECONDS)
 
 
 def _rollout(context: RunContext) -> RunPlan | None:

@@ -44,7 +44,7 @@ def finished(context: RunContext) -> RunPlan | None:
 
 def train(context: RunContext) -> RunPlan:
     """Where the trainer stands, and what follows. The dataset is there."""
-    _rollout_status(context)
+    rollout_status(context)
     attempt = _newest_attempt(context)
     if attempt == 0:
         return _start(context, 1)
@@ -244,7 +244,8 @@ def _succeed(context: RunContext, job: JobSeen) -> RunPlan:
     return draft.succeed(f"the model lies at {model}")
 
 
-def _rollout_status(context: RunContext) -> None:
+def rollout_status(context: RunContext) -> None:
+    """What the scale subresource shows of the rollout servers."""
     seen = context.children.deployment("rollout")
     if seen is not None:
         context.draft.set(

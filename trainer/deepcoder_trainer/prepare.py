@@ -8,15 +8,16 @@ import hashlib
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from deepcoder_api.artifacts import dataset_uri
 from deepcoder_api.lifecycle import TerminationMessage
-from deepcoder_api.processes import CLAIM_DIRECTORY
+from deepcoder_api.processes import CLAIM_DIRECTORY, ORCHESTRATOR_PORT
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_api.training_run import DataSource, ProblemSource
 from deepcoder_data.causes import STORAGE_URI, cause, failure
@@ -30,13 +31,16 @@ from deepcoder_data.store import ObjectStore, StoreError, open_store
 from deepcoder_data.termination import PermanentError, run_process
 from deepcoder_sandbox.client import SandboxClient
 from deepcoder_trainer.orchestrator.failures import RunChanged
+from deepcoder_trainer.orchestrator.grading import IN_FLIGHT_PER_REPLICA as ANSWERS_IN_FLIGHT_PER_REPLICA
 from deepcoder_trainer.orchestrator.prompts import PromptRenderer
 from deepcoder_trainer.preparation.contents import Field, SourceContent, field_of
 from deepcoder_trainer.preparation.decontamination import read_benchmarks
 from deepcoder_trainer.preparation.held_out import read_held_out
 from deepcoder_trainer.preparation.keys import Digests, dataset_key
 from deepcoder_trainer.preparation.pipeline import select
-from deepcoder_trainer.preparation.report import dataset_report
+from deepcoder_trainer.preparation.rating import Rater, rating
+from deepcoder_trainer.preparation.rating_conditions import RatingConditions, base_model_digest, rating_conditions
+from deepcoder_trainer.preparation.report import dataset_report, difficulty_report
 from deepcoder_trainer.preparation.report_page import REPORT_PAGE, report_page
 from deepcoder_trainer.preparation.report_table import report_table
 from deepcoder_trainer.preparation.selection import Selection
@@ -47,9 +51,18 @@ IN_FLIGHT_PER_REPLICA = 16
 log = structlog.get_logger("prepare")
 
 
+@dataclass(frozen=True)
+class Listening:
+    """Where rollout servers report to, when problems are rated."""
+
+    bind: str = "127.0.0.1"
+    port: int = ORCHESTRATOR_PORT
+
+
 def prepare(
-    run: ResolvedRun, store: ObjectStore, sandbox: str, folder: Path, claim: Path = Path(CLAIM_DIRECTORY)
-) -> TerminationMessage:
+    run: ResolvedRun, store: ObjectStore, sandbox: str, folder: Path, claim: Path = Path(CLAIM_DIRECTORY),
+    listening: Listening = Listening(),
+) -> TerminationMessage:  # fmt: skip
     """Make the run's dataset, or find an equal one. `folder` is for temporary files. Raises PermanentError."""
     started = time.monotonic()
 
@@ -66,7 +79,8 @@ def prepare(
         digests = Digests(
             _digests(data.sources, files), _digests(data.decontaminate, apart), _digests(validation, asked)
         )
-        key = dataset_key(run, digests, tokenizer)
+        rated = _conditions(run, store, tokenizer, claim)
+        key = dataset_key(run, digests, tokenizer, rated)
         uri = dataset_uri(run.spec.storage.uri, key)
         with _storage_failures(run):
             found = read_report(store, uri)
@@ -81,10 +95,17 @@ def prepare(
         benchmarks = (*read_benchmarks(map(SourceContent, data.decontaminate, apart)), *held_out.benchmarks)
         selection = Selection(data, prompt_tokens, benchmarks)
         contents = list(map(SourceContent, data.sources, files))
-        tally = asyncio.run(_select(run, contents, selection, sandbox, output))
+
+        def rating_with(client: SandboxClient) -> AbstractAsyncContextManager[Rater | None]:
+            if rated is None:
+                return nullcontext()
+            return rating(run, rated, store, renderer, client, bind=listening.bind, port=listening.port)
+
+        tally = asyncio.run(_select(run, contents, selection, sandbox, output, rating_with))
     if not tally.kept:
         raise PermanentError("DataEmpty", _nothing_left(run, tally))
-    report = dataset_report(key, data, digests, tally, benchmarks, time.monotonic() - started)
+    hard = difficulty_report(data, rated, rated.answers_uri(run.spec.storage.uri), tally) if rated else None
+    report = dataset_report(key, data, digests, tally, benchmarks, time.monotonic() - started, hard)
     (output / REPORT_PAGE).write_text(report_page(report), encoding="utf-8")
     sys.stdout.write(f"{report_table(report)}\n")
     with _storage_failures(run):
@@ -95,12 +116,30 @@ def prepare(
 
 
 async def _select(
-    run: ResolvedRun, contents: list[SourceContent[DataSource]], selection: Selection, sandbox: str, output: Path
-) -> Tally:
-    in_flight = IN_FLIGHT_PER_REPLICA * run.spec.sandbox.replicas
-    async with SandboxClient(sandbox, max_in_flight=in_flight) as client:
+    run: ResolvedRun, contents: list[SourceContent[DataSource]], selection: Selection, sandbox: str, output: Path,
+    rating_with: Callable[[SandboxClient], AbstractAsyncContextManager[Rater | None]],
+) -> Tally:  # fmt: skip
+    replicas, difficulty = run.spec.sandbox.replicas, run.spec.data.difficulty
+    # Answers may wait in the client for a grade; solutions that are run at once are held in memory with their tests.
+    grades = replicas * (IN_FLIGHT_PER_REPLICA if difficulty is None else ANSWERS_IN_FLIGHT_PER_REPLICA)
+    async with SandboxClient(sandbox, max_in_flight=grades) as client, rating_with(client) as rater:
         verifier = Verifier(client, run.spec.sandbox, run.spec.data)
-        return await select(contents, selection, verifier, output, in_flight=in_flight)
+        return await select(
+            contents, selection, verifier, output,
+            in_flight=IN_FLIGHT_PER_REPLICA * replicas, difficulty=difficulty, rater=rater,
+        )  # fmt: skip
+
+
+def _conditions(run: ResolvedRun, store: ObjectStore, tokenizer: str, claim: Path) -> RatingConditions | None:
+    """Under which conditions problems are rated; None when they are not."""
+    if (difficulty := run.spec.data.difficulty) is None:
+        return None
+    model = run.spec.model
+    try:
+        digest = base_model_digest(store, model.uri, model.revision, claim)
+    except StoreError as error:
+        raise failure(error, "spec.model.uri", model.uri, run.spec.storage, "ModelNotFound") from error
+    return rating_conditions(run, difficulty, digest, tokenizer)
 
 
 def _tokenizer(run: ResolvedRun, store: ObjectStore, folder: Path, claim: Path) -> tuple[PromptRenderer, str]:
@@ -176,12 +215,15 @@ def main() -> TerminationMessage:
     """Prepare the data of the run of DEEPCODER_CONFIG."""
     parser = argparse.ArgumentParser(prog="python -m deepcoder_trainer.prepare", description=__doc__)
     parser.add_argument("--sandbox", required=True, help="URL of the grading servers")
+    parser.add_argument("--port", type=int, default=ORCHESTRATOR_PORT, help="where rollout servers report to")
+    parser.add_argument("--bind", default=Listening.bind, help="address to listen on, where problems are rated")
     arguments = parser.parse_args()
     run = read_resource()
     if not isinstance(run, ResolvedRun):
         raise PermanentError("WrongResource", "DEEPCODER_CONFIG holds an Evaluation; only a TrainingRun has a dataset")
     with tempfile.TemporaryDirectory(prefix="prepare-", dir=work_directory()) as folder:
-        return prepare(run, open_store(run.spec.storage), arguments.sandbox, Path(folder))
+        listening = Listening(arguments.bind, arguments.port)
+        return prepare(run, open_store(run.spec.storage), arguments.sandbox, Path(folder), listening=listening)
 
 
 if __name__ == "__main__":

@@ -61,32 +61,59 @@ class LocalTrainingRun:
         Path(self._at.config_path).write_text(self._run.model_dump_json())
         self._say("preflight: model, bucket, key and data")
         run_process(preflight_process(self._run, self._at), self._logs, self._secrets, PREFLIGHT_SECONDS)
-        self._say("preparing the dataset")
-        prepared = run_process(prepare_process(self._run, self._at), self._logs, self._secrets, PREPARATION_SECONDS)
-        if prepared is None or prepared.uri is None:
-            raise RuntimeError("prepare ended well but named no dataset; this is a defect")
-        self._say(prepared.cause)
-        for before in rollout_process(self._run, self._at, host=LOOPBACK).before:
-            self._say("fetching the model")
-            run_process(before, self._logs, self._secrets, PREPARATION_SECONDS)
-        return self._train(prepared.uri)
+        if self._run.spec.data.difficulty is None:
+            dataset = self._prepare(lambda: None)
+            self._fetch_model()
+            with self._rollouts() as rollouts:
+                return self._train(dataset, rollouts)
+        # Problems are rated by the base model: its servers report to whoever listens on the orchestrator's port.
+        self._fetch_model()
+        with self._rollouts() as rollouts:
+            return self._train(self._prepare(rollouts.revive), rollouts)
 
     @property
     def _logs(self) -> Path:
         return self._state / "logs"
 
-    def _train(self, dataset: str) -> LocalRunResult:
+    def _rollouts(self) -> LocalRollouts:
+        return LocalRollouts(self._run, self._at, self._logs, self._secrets, self._say)
+
+    def _fetch_model(self) -> None:
+        for before in rollout_process(self._run, self._at, host=LOOPBACK).before:
+            self._say("fetching the model")
+            run_process(before, self._logs, self._secrets, PREPARATION_SECONDS)
+
+    def _prepare(self, meanwhile: Callable[[], None]) -> str:
+        """The URI of the dataset. `meanwhile` is called again and again until it is there."""
+        self._say("preparing the dataset")
+        description = prepare_process(self._run, self._at, port=self._orchestrator_port)
+        deadline = time.monotonic() + PREPARATION_SECONDS
+        process = start_process(description, self._logs, self._secrets)
+        try:
+            while process.running:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"prepare did not end within {PREPARATION_SECONDS:.0f} s (log: {process.log})")
+                meanwhile()
+                time.sleep(POLL_SECONDS)
+            prepared = process.wait()
+        finally:
+            process.end(grace_seconds=5.0)
+        if prepared is None or prepared.uri is None:
+            raise RuntimeError("prepare ended well but named no dataset; this is a defect")
+        self._say(prepared.cause)
+        return prepared.uri
+
+    def _train(self, dataset: str, rollouts: LocalRollouts) -> LocalRunResult:
         restarts = 0
-        with LocalRollouts(self._run, self._at, self._logs, self._secrets, self._say) as rollouts:
-            for attempt in attempts(self._state):
-                self._say(f"training, attempt {attempt} (logs: {self._logs})")
-                try:
-                    return self._attempt(attempt, dataset, rollouts)
-                except ProcessFailedError as error:
-                    restarts += 1
-                    if not error.retryable or restarts > self._run.spec.failure_policy.max_restarts:
-                        raise
-                    self._say(f"attempt {attempt} failed and starts again: {error}")
+        for attempt in attempts(self._state):
+            self._say(f"training, attempt {attempt} (logs: {self._logs})")
+            try:
+                return self._attempt(attempt, dataset, rollouts)
+            except ProcessFailedError as error:
+                restarts += 1
+                if not error.retryable or restarts > self._run.spec.failure_policy.max_restarts:
+                    raise
+                self._say(f"attempt {attempt} failed and starts again: {error}")
         raise AssertionError("unreachable: attempts do not end")
 
     def _attempt(self, attempt: int, dataset: str, rollouts: LocalRollouts) -> LocalRunResult:

@@ -100,7 +100,7 @@ def test_the_operator_may_create_all_that_runs_are_made_of(installed: ControlPla
     images = Images({role: f"registry.example/{role}:1" for role in roles}, "IfNotPresent", ())
     frozen = Frozen(resolved_run(), images)
     documents = [
-        *run_objects.foundations(owner, NAMESPACE),
+        *run_objects.foundations(owner, frozen.resource, NAMESPACE),
         config_map(owner, frozen.resource, images),
         run_objects.preflight_job(owner, frozen, 1),
         run_objects.prepare_job(owner, frozen, 1),

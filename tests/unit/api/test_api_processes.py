@@ -69,6 +69,15 @@ def all_processes(resolved: ResolvedRun, measured: ResolvedEvaluation) -> dict[s
     return {process.role: process for process in (*found, *before)}
 
 
+def test_prepare_listens_only_where_problems_are_rated() -> None:
+    """Rollout servers report to it by the orchestrator's port, which is its own where many run on one machine."""
+    rated = run(data={"difficulty": {"samplesPerPrompt": 4, "keepAbove": 0}})
+    process = prepare_process(rated, AT, port=9001)
+    assert process.ports == {"orchestrator": 9001}
+    assert (option(process, "--port"), option(process, "--bind")) == ("9001", "0.0.0.0")
+    assert (PROCESSES["prepare"].ports, "--port" in PROCESSES["prepare"].command) == ({}, False)
+
+
 def option(process: Process, name: str) -> str:
     """The value of a command line option."""
     return process.command[process.command.index(name) + 1]

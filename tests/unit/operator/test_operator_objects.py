@@ -22,9 +22,11 @@ from tests.operator_builders import (
     workloads,
 )
 from tests.operator_world import evaluation_world, run_world
+from tests.resolved_runs import resolved_run
 
 Document = dict[str, Any]
 
+RATED = {"difficulty": {"samplesPerPrompt": 4, "keepAbove": 0}}
 LONG_RUN = Owner("TrainingRun", "a" * 63, "r" * 40, UID)
 LONG_EVALUATION = Owner("Evaluation", "a" * 63, "e" * 40, UID)
 DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -35,7 +37,7 @@ def every_document(run: Owner, evaluation: Owner) -> list[Document]:
     """All that is ever created for the two."""
     frozen = frozen_run(trainer={"replicas": 8})
     return [
-        *run_objects.foundations(run, "deepcoder-system"),
+        *run_objects.foundations(run, resolved_run(), "deepcoder-system"),
         *run_objects.attempt_services(run, 10_000),
         config_map(run, frozen.resource, IMAGES),
         run_objects.preflight_job(run, frozen, 20),
@@ -129,7 +131,7 @@ def test_labels_of_the_resource_are_not_those_of_its_children() -> None:
 
 def test_who_may_reach_the_pods_of_a_run() -> None:
     """vLLM's RL routes and the sandbox are not authenticated: the network lets in the orchestrator alone."""
-    found = policies(run_objects.foundations(RUN_OWNER, "deepcoder-system"))
+    found = policies(run_objects.foundations(RUN_OWNER, resolved_run(), "deepcoder-system"))
     assert {role: reach(policy) for role, policy in found.items()} == {
         "preflight": set(),
         "prepare": set(),
@@ -143,6 +145,16 @@ def test_who_may_reach_the_pods_of_a_run() -> None:
             ("operator in deepcoder-system", 8700),
         },
     }
+
+
+def test_where_problems_are_rated_servers_report_to_prepare_and_answer_it() -> None:
+    """It may ask for answers, and may not order weights."""
+    found = policies(run_objects.foundations(RUN_OWNER, resolved_run(data=RATED), "deepcoder-system"))
+    assert reach(found["prepare"]) == {("rollout", 8700)}
+    assert reach(found["rollout"]) == {("trainer", 8800), ("trainer", 8801), ("rollout", 8802), ("prepare", 8801)}
+    service = run_objects.preparation_service(RUN_OWNER)
+    assert service["metadata"]["name"] == run_objects.attempt_services(RUN_OWNER, 1)[1]["metadata"]["name"]
+    assert service["spec"]["selector"] == RUN_OWNER.selector("prepare")
 
 
 def test_who_may_reach_the_pods_of_an_evaluation() -> None:
@@ -166,10 +178,18 @@ def test_a_model_that_stays_up_may_be_asked_by_its_namespace_and_one_of_an_endpo
     assert "engine" not in policies(evaluation_foundations(EVALUATION_OWNER, "ours", model=endpoint))
 
 
-@pytest.mark.parametrize("foundations", [run_objects.foundations, evaluation_foundations])
-def test_only_the_sandbox_may_reach_nobody(foundations: Any) -> None:
+@pytest.mark.parametrize(
+    "documents",
+    [
+        run_objects.foundations(RUN_OWNER, resolved_run(), "deepcoder-system"),
+        run_objects.foundations(RUN_OWNER, resolved_run(data=RATED), "deepcoder-system"),
+        evaluation_foundations(RUN_OWNER, "deepcoder-system"),
+    ],
+    ids=["run", "run that rates", "evaluation"],
+)
+def test_only_the_sandbox_may_reach_nobody(documents: list[Document]) -> None:
     """No egress at all, not even to DNS; the others need the bucket and the hub."""
-    found = policies(foundations(RUN_OWNER, "deepcoder-system"))
+    found = policies(documents)
     assert found["sandbox"]["egress"] == []
     assert found["sandbox"]["policyTypes"] == ["Ingress", "Egress"]
     for role, policy in found.items():
@@ -237,7 +257,7 @@ def test_parts_reach_each_other_by_the_names_of_services_that_are_there() -> Non
     services = {
         f"{'dns+' if document['spec'].get('clusterIP') == 'None' else ''}http://{document['metadata']['name']}.team.svc:{port['port']}"
         for document in [
-            *run_objects.foundations(RUN_OWNER, "x"), *run_objects.attempt_services(RUN_OWNER, 1),
+            *run_objects.foundations(RUN_OWNER, resolved_run(), "x"), *run_objects.attempt_services(RUN_OWNER, 1),
             *evaluation_foundations(EVALUATION_OWNER, "x"),
         ]
         if document["kind"] == "Service"

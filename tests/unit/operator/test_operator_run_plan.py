@@ -10,8 +10,8 @@ from deepcoder_api.lifecycle import ScoredCheckpoint
 from deepcoder_api.resolve import SpecificationError
 from deepcoder_api.specification import kubernetes_form
 from deepcoder_operator.frozen import FrozenConfigError, Images
-from deepcoder_operator.observed import Children
-from deepcoder_operator.plan import Create
+from deepcoder_operator.observed import Children, ContainerWait, PodSeen
+from deepcoder_operator.plan import Create, Select
 from deepcoder_operator.run_context import RunFacts
 from deepcoder_operator.run_plan import plan_run
 from tests.operator_builders import (
@@ -288,3 +288,53 @@ def test_values_that_do_not_fit_each_other_are_an_error() -> None:
     spec = run.spec.model_copy(update={"trainer": run.spec.trainer.model_copy(update={"replicas": 100})})
     with pytest.raises(SpecificationError, match=r"spec\.algorithm\.promptsPerStep: 8 samples a step"):
         plan_run(run.model_copy(update={"spec": spec}), Children(), RunFacts(), around())
+
+
+RATED = {"sources": [{"name": "made", "format": "jsonl", "uri": "s3://bucket/p.jsonl"}],
+         "difficulty": {"samplesPerPrompt": 4, "keepAbove": 0}}  # fmt: skip
+
+
+def test_the_base_model_serves_before_problems_are_rated() -> None:
+    """Rollout, and the Service by which it finds the prepare Job, come with that Job; attempt 1 takes both over."""
+    world = run_world("checked", data=RATED)
+    world.see(pod("sandbox", ready=True))
+    plan = world.look()
+    assert created(plan) == ["Deployment tiny-tr-rollout", "Service tiny-tr-orchestrator", "Job tiny-tr-prepare-1"]
+    assert plan.status.phase == "Preparing"
+    assert plan.status.rollout is None
+    assert world.settle().status.rollout is not None
+    world.change_job("prepare", complete=True)
+    world.see(pod("prepare", 1, **ends("prepare", 0, says("done", uri=DATASET, cause="164 problems"))))
+    world.look()
+    plan = world.look()
+    assert created(plan) == ["Service tiny-tr-trainer-1", "Job tiny-tr-trainer-1"]
+    (select,) = [action for action in plan.actions if isinstance(action, Select)]
+    assert (select.name, select.selector["deepcoder.dev/role"]) == ("tiny-tr-orchestrator", "trainer")
+    assert world.plan().actions == ()
+
+
+def test_without_rating_nothing_of_rollout_is_there_while_problems_are_prepared() -> None:
+    """GPU pods exist only while they are needed."""
+    assert run_world("isolated").children.deployment("rollout") is None
+
+
+@pytest.mark.parametrize(
+    ("server", "phase", "said"),
+    [
+        (pod("rollout", phase="Running", ready=True), "Preparing", "reading and checking the problems"),
+        (pod("rollout", unschedulable="0/3 nodes have a GPU"), "Preparing", "waiting for a rollout server to rate"),
+        (
+            pod("rollout", waits=(ContainerWait("rollout", "InvalidImageName", "bad image"),)),
+            "Failed",
+            "bad image",
+        ),
+    ],
+    ids=["serves", "waits", "cannot start"],
+)
+def test_a_preparation_that_has_nobody_to_ask_says_so(server: PodSeen, phase: str, said: str) -> None:
+    """What holds the rollout server up is what holds the run up."""
+    world = run_world("isolated", data=RATED)
+    world.see(pod("prepare", 1, phase="Running"), server)
+    status = world.plan().status
+    assert status.phase == phase
+    assert said in f"{status.message} {status.failure.cause if status.failure else ''}"

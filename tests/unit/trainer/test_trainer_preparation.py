@@ -24,6 +24,7 @@ from deepcoder_trainer.preparation.contents import SourceContent
 from deepcoder_trainer.preparation.decontamination import read_benchmarks
 from deepcoder_trainer.preparation.keys import Digests, dataset_key
 from deepcoder_trainer.preparation.pipeline import select
+from deepcoder_trainer.preparation.rating_conditions import rating_conditions
 from deepcoder_trainer.preparation.selection import Candidate, Refusal, Selection
 from deepcoder_trainer.preparation.tally import Tally
 from deepcoder_trainer.preparation.verification import Outcome, Verifier
@@ -32,6 +33,7 @@ from tests.resolved_runs import resolved_run
 
 SOURCES = [{"name": "made", "format": "jsonl", "uri": "s3://bucket/x.jsonl"}]
 APART = [{"name": "bench", "format": "humaneval", "uri": "s3://bucket/bench.jsonl"}]
+RATED = {"difficulty": {"samplesPerPrompt": 4, "keepAbove": 0, "keepBelow": 1}}
 DIGESTS = Digests({"made": "aa", "other": "bb"}, {"bench": "cc"})
 
 
@@ -303,6 +305,40 @@ def test_what_a_dataset_is_kept_apart_from_shapes_it(changes: dict[str, Any], di
 
     assert key(digests, data={"decontaminate": [APART[0] | changes]}) != apart
     assert key(data={"decontaminate": [APART[0] | {"uri": "s3://elsewhere/bench.jsonl"}]}) == apart
+
+
+def rated_key(model: str = "commit:1", **parts: Any) -> str:
+    """The key of a dataset whose problems are rated."""
+    run = resolved_run(**{"data": RATED, **parts})
+    assert run.spec.data.difficulty is not None
+    return dataset_key(run, DIGESTS, "tt", rating_conditions(run, run.spec.data.difficulty, model, "tt"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": "commit:2"},
+        {"data": {"difficulty": {**RATED["difficulty"], "samplesPerPrompt": 5}}},
+        {"data": {"difficulty": {**RATED["difficulty"], "keepBelow": 0.9}}},
+        {"data": {"difficulty": {**RATED["difficulty"], "sources": ["made"]}}},
+        {"algorithm": {"sampling": {"temperature": 0.7}}},
+        {"stages": [{"name": "short", "maxResponseTokens": 13, "steps": 3}]},
+        {"data": {**RATED, "verifySolutions": "Never"}},
+        {"data": {**RATED, "verifySolutions": "Never"}, "sandbox": {"profile": "lcb-v5"}},
+    ],
+)
+def test_what_decides_how_hard_problems_are_shapes_a_dataset(changes: dict[str, Any]) -> None:
+    """Model, number of answers, bounds, whose problems, temperature, limit, and how answers are graded."""
+    assert rated_key(**changes) != rated_key() != key()
+
+
+def test_the_weights_and_the_sampling_matter_only_where_problems_are_rated() -> None:
+    """Training's own seed and later stages never do: the same answers serve runs that differ in them."""
+    assert key(algorithm={"sampling": {"temperature": 0.7}}) == key()
+    assert rated_key(algorithm={"sampling": {"temperature": 1.0, "seed": 7}}) == rated_key()
+    assert rated_key(stages=[{"name": "a", "maxResponseTokens": 12, "steps": 9}]) == rated_key()
+    profile = {"sandbox": {"profile": "lcb-v5"}, "data": {**RATED, "verifySolutions": "Never"}}
+    assert rated_key(**profile) != rated_key(data=profile["data"])
 
 
 def test_limits_and_profile_matter_only_where_solutions_are_run() -> None:

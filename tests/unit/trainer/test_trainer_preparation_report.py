@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepcoder_api.artifacts import DatasetReport, Drop
+from deepcoder_api.difficulty_spec import Difficulty
+from deepcoder_api.specification import SandboxLimits
 from deepcoder_api.training_run import DataSpec
 from deepcoder_trainer.preparation.histograms import MOST_BINS, histogram
 from deepcoder_trainer.preparation.keys import Digests
-from deepcoder_trainer.preparation.report import dataset_report
+from deepcoder_trainer.preparation.rating_conditions import RatingConditions
+from deepcoder_trainer.preparation.report import dataset_report, difficulty_report
 from deepcoder_trainer.preparation.report_page import HEIGHT, WIDTH, bars, report_page
 from deepcoder_trainer.preparation.report_table import report_table
 from deepcoder_trainer.preparation.selection import Candidate
@@ -228,3 +231,60 @@ def test_the_page_says_what_the_report_says(report: DatasetReport) -> None:
 def test_a_report_comes_back_as_it_was_written(report: DatasetReport) -> None:
     """report.json is read again when an equal dataset is asked for."""
     assert DatasetReport.model_validate_json(report.model_dump_json()) == report
+
+
+CONDITIONS = RatingConditions(
+    model="commit:abc", tokenizer="tt", samples_per_prompt=4, temperature=0.6, max_response_tokens=16384,
+    precision="bf16", profile="strict", limits=SandboxLimits(),
+)  # fmt: skip
+
+
+def rated(*accepted: int, **difficulty: float) -> DatasetReport:
+    """A report of problems with so many of four answers accepted, two of all of them truncated."""
+    tally = counted()
+    for number, one in enumerate(accepted):
+        tally.rate(one, truncated=2 if number == 0 else 0)
+    rules = RULES.model_copy(
+        update={"difficulty": Difficulty.model_validate({"samplesPerPrompt": 4, "keepAbove": 0.0, **difficulty})}
+    )
+    hard = difficulty_report(rules, CONDITIONS, "s3://bucket/ratings/x", tally)
+    return dataset_report("k" * 32, rules, DIGESTS, tally, (), 1.0, hard)
+
+
+def test_how_hard_problems_were_is_shown_with_those_that_were_dropped() -> None:
+    """Shares over all answers, a bar for each number of accepted ones, in table and page."""
+    report = rated(0, 0, 1, 4, keepBelow=0.9)
+    assert report.difficulty is not None
+    assert (report.difficulty.mean_pass_rate, report.difficulty.truncated_fraction) == (5 / 16, 2 / 16)
+    assert report.difficulty.sources == ("made", "human-eval")
+    assert report.difficulty.accepted is not None
+    assert (report.difficulty.accepted.edges, report.difficulty.accepted.counts) == (
+        (0, 1, 2, 3, 4, 5),
+        (2, 1, 0, 0, 1),
+    )
+    assert report_table(report).splitlines()[-1] == (
+        "Difficulty: of the base model's 4 answers to each of 4 problems "
+        "31.2% were accepted and 12.5% were cut at the limit"
+    )
+    content = report_page(report)
+    assert Page(content).tags.count("svg") == 4
+    for said in ("above 0 and below 0.9", "commit:abc", "s3://bucket/ratings/x", "at most 16,384 tokens", "31.2 %"):
+        assert said in content
+    assert DatasetReport.model_validate_json(report.model_dump_json()) == report
+
+
+def test_a_dataset_of_which_nothing_was_rated_has_no_plot_of_it() -> None:
+    """As when every problem of the named sources was dropped before."""
+    report = rated()
+    assert report.difficulty is not None
+    assert (report.difficulty.problems, report.difficulty.accepted, report.difficulty.mean_pass_rate) == (0, None, 0)
+    assert Page(report_page(report)).tags.count("svg") == 3
+    assert "Kept where the accepted share was" in report_page(report)
+
+
+def test_a_report_of_before_problems_were_rated_is_read_as_it_is(report: DatasetReport) -> None:
+    """Its dataset is reused."""
+    written = report.model_dump(mode="json")
+    del written["difficulty"]
+    assert DatasetReport.model_validate(written) == report
+    assert "Not asked of the base model." in report_page(report)

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
 import httpx
 import structlog
-import uvicorn
-from starlette.applications import Starlette
 
 from deepcoder_api.connections import keepalive_options
 from deepcoder_api.lifecycle import EXIT_CODES, TerminationMessage
@@ -29,11 +25,11 @@ from deepcoder_sandbox.client import SandboxClient
 from deepcoder_trainer.orchestrator.assembly import Given, Orchestrator, assemble
 from deepcoder_trainer.orchestrator.failures import OrchestratorError, Stopped, first_failure
 from deepcoder_trainer.orchestrator.grading import IN_FLIGHT_PER_REPLICA
+from deepcoder_trainer.orchestrator.serving import expire_silent, serving
 from deepcoder_trainer.orchestrator.storage import stored
 
 LEAVE_CHECKPOINT_SECONDS = 40.0
 STOP_RANKS_SECONDS = 20.0
-CLOSE_SECONDS = 3
 log = structlog.get_logger("orchestrator")
 
 
@@ -86,7 +82,7 @@ async def _run(run: ResolvedRun, arguments: argparse.Namespace) -> TerminationMe
         orchestrator = assemble(
             given, problems=problems, held_out=held_out, store=store, client=client, sandbox=sandbox, stop=stop
         )
-        async with _serving(orchestrator.routes.application(), arguments.bind, arguments.port):
+        async with serving(orchestrator.routes.application(), arguments.bind, arguments.port):
             try:
                 uri = await _watched(orchestrator)
             except BaseException:
@@ -113,7 +109,7 @@ async def _watched(orchestrator: Orchestrator) -> str:
         async with asyncio.TaskGroup() as tasks:
             watchers = [
                 tasks.create_task(orchestrator.ranks.watch()),
-                tasks.create_task(_expire(orchestrator)),
+                tasks.create_task(expire_silent(orchestrator.registry, orchestrator.weights.leave)),
             ]
             uri = await _train_or_leave(orchestrator)
             for watcher in watchers:
@@ -138,46 +134,11 @@ async def _train_or_leave(orchestrator: Orchestrator) -> str:
         raise
 
 
-async def _expire(orchestrator: Orchestrator) -> None:
-    while True:
-        for server in orchestrator.registry.expire():
-            log.warning("a rollout server is gone", server=server.name, in_flight=server.in_flight)
-            orchestrator.weights.leave(server)
-        await asyncio.sleep(1.0)
-
-
 async def _stop_ranks(orchestrator: Orchestrator) -> None:
     try:
         await orchestrator.ranks.stop(STOP_RANKS_SECONDS)
     except OrchestratorError as failure:
         log.warning("the ranks did not leave in good order", cause=str(failure))
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its own signal handling: ours stops the loop first."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-@contextlib.asynccontextmanager
-async def _serving(application: Starlette, bind: str, port: int) -> AsyncIterator[None]:
-    """Serve while inside. Raises OSError when the address is taken."""
-    listener = socket.create_server((bind, port), backlog=2048)
-    config = uvicorn.Config(
-        application, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=75,
-        timeout_graceful_shutdown=CLOSE_SECONDS,
-    )  # fmt: skip
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve([listener]))
-    log.info("serving", bind=bind, port=listener.getsockname()[1])
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await asyncio.wait({serving}, timeout=2 * CLOSE_SECONDS)
-        listener.close()
 
 
 def _leave(message: TerminationMessage) -> NoReturn:

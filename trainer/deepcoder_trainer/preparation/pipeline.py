@@ -1,22 +1,24 @@
-"""Rows in, a dataset's file out: in the order of the sources, with a bounded number of solutions running at once."""
+"""Rows in, a dataset's file out: in the order of the sources, a bounded number of solutions and answers under way."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import structlog
 
-from deepcoder_api.problems import Problem
+from deepcoder_api.difficulty_spec import Difficulty
 from deepcoder_api.training_run import DataSource
 from deepcoder_data.dataset import DatasetWriter
 from deepcoder_data.rows import BadRow, SkippedRow
 from deepcoder_trainer.preparation.contents import SourceContent, read_content
-from deepcoder_trainer.preparation.selection import Candidate, Refusal, Selection
+from deepcoder_trainer.preparation.keeping import Keeper
+from deepcoder_trainer.preparation.rating import Rater
+from deepcoder_trainer.preparation.selection import Candidate, Selection
 from deepcoder_trainer.preparation.tally import Tally
 from deepcoder_trainer.preparation.verification import Outcome, Verifier
 
@@ -33,27 +35,38 @@ async def select(
     folder: Path,
     *,
     in_flight: int,
+    difficulty: Difficulty | None = None,
+    rater: Rater | None = None,
 ) -> Tally:
     """Write the problems that pass every check into `folder` and count the others.
 
-    Memory holds `in_flight` problems, all ids, and what `selection` remembers of statements. Raises PermanentError for
-    a damaged file, and RetryableError when no sandbox grades.
+    Memory holds `in_flight` problems, those being rated, all ids, and what `selection` remembers of statements. Raises
+    PermanentError for a damaged file, RetryableError when no sandbox grades or no rollout server answers.
     """
     tally = Tally()
     pending: deque[Pending] = deque()
     said = time.monotonic()
     with DatasetWriter(folder) as writer:
+        keeper = Keeper(writer, tally, difficulty, rater)
         try:
             for candidate in _candidates(contents, selection, tally):
+                # Reading waits for nothing: whoever answers, grades or reports meanwhile must be heard in between.
+                await asyncio.sleep(0)
+                if candidate is None:
+                    continue
                 pending.append(_begun(candidate, selection, verifier))
                 if len(pending) >= in_flight:
-                    _settle(*await _first(pending), selection, writer, tally)
+                    await _settle(*await _first(pending), selection, keeper, tally)
                 if time.monotonic() - said > LOG_SECONDS:
                     said = time.monotonic()
-                    log.info("preparing", read=tally.read, kept=tally.kept, dropped=dict(tally.dropped))
+                    _say(tally, rater)
             while pending:
-                _settle(*await _first(pending), selection, writer, tally)
+                await _settle(*await _first(pending), selection, keeper, tally)
+            await _while_saying(keeper.finish(), tally, rater)
+            if rater:
+                log.info("rated", sampled=rater.sampled, sampled_before=rater.found)
         finally:
+            await keeper.close()
             tasks = [outcome for _, outcome in pending if isinstance(outcome, asyncio.Task)]
             for task in tasks:
                 task.cancel()
@@ -63,25 +76,28 @@ async def select(
 
 def _candidates(
     contents: Sequence[SourceContent[DataSource]], selection: Selection, tally: Tally
-) -> Iterator[Candidate]:
-    """Problems that pass all checks but two: against what is in the dataset by then, and the run of their solutions."""
+) -> Iterator[Candidate | None]:
+    """Problems that pass all checks but that against the dataset so far and those that run code. None: a row less."""
     for given in contents:
         source = given.source
         for row in read_content("sources", given):
             tally.sources[source.name].read += 1
             if isinstance(row, SkippedRow):
                 tally.drop(source.name, row.reason, row.place)
+                yield None
                 continue
             if isinstance(row, BadRow):
                 tally.drop(source.name, UNREADABLE, f"{row.place}: {row.reason}")
                 log.warning("row cannot be read", source=source.name, place=row.place, reason=row.reason)
+                yield None
                 continue
             problem = row.model_copy(update={"source": source.name})
             examined = selection.examine(problem)
             if isinstance(examined, Candidate):
                 yield examined
             else:
-                _drop(problem, examined, tally)
+                tally.refuse(problem, examined)
+                yield None
 
 
 def _begun(candidate: Candidate, selection: Selection, verifier: Verifier) -> Pending:
@@ -99,7 +115,9 @@ async def _first(pending: deque[Pending]) -> tuple[Candidate, Outcome]:
     return candidate, outcome
 
 
-def _settle(candidate: Candidate, outcome: Outcome, selection: Selection, writer: DatasetWriter, tally: Tally) -> None:
+async def _settle(
+    candidate: Candidate, outcome: Outcome, selection: Selection, keeper: Keeper, tally: Tally
+) -> None:  # fmt: skip
     """Keep or drop a candidate, in the order of the sources.
 
     What was taken while its solution ran may be near to it, or nearer than what was there before. So that is asked
@@ -107,17 +125,29 @@ def _settle(candidate: Candidate, outcome: Outcome, selection: Selection, writer
     """
     problem = candidate.problem
     if refusal := selection.repeats(candidate):
-        _drop(problem, refusal, tally)
+        tally.refuse(problem, refusal)
         return
     if refusal := outcome.refusal:
-        _drop(problem, refusal, tally)
+        tally.refuse(problem, refusal)
         log.warning("dropped", problem=problem.id, reason=refusal.reason, detail=refusal.detail)
         return
+    # It counts as taken however hard it is: what is near to it is as hard, and need not be asked.
     selection.take(candidate)
-    writer.add(problem)
-    tally.keep(candidate, verified=outcome.verified)
+    await keeper.keep(candidate, verified=outcome.verified)
 
 
-def _drop(problem: Problem, refusal: Refusal, tally: Tally) -> None:
-    said = f"{problem.id}: {refusal.detail}" if refusal.detail else problem.id
-    tally.drop(problem.source, refusal.reason, said)
+async def _while_saying(work: Coroutine[Any, Any, None], tally: Tally, rater: Rater | None) -> None:
+    """Log now and then where the preparation is, while `work` goes on."""
+    working = asyncio.create_task(work)
+    try:
+        while not (await asyncio.wait({working}, timeout=LOG_SECONDS))[0]:
+            _say(tally, rater)
+        working.result()
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+
+def _say(tally: Tally, rater: Rater | None) -> None:
+    rated = {"sampled": rater.sampled, "sampled_before": rater.found} if rater else {}
+    log.info("preparing", read=tally.read, kept=tally.kept, dropped=dict(tally.dropped), **rated)

@@ -6,19 +6,28 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 
-from deepcoder_api.artifacts import DatasetReport, DatasetRules, DecontaminationReport, Histogram, SourceReport
+from deepcoder_api.artifacts import (
+    DatasetReport,
+    DatasetRules,
+    DecontaminationReport,
+    DifficultyReport,
+    Histogram,
+    SourceReport,
+)
 from deepcoder_api.training_run import DataSource, DataSpec
 from deepcoder_trainer.preparation.decontamination import Benchmark
 from deepcoder_trainer.preparation.histograms import histogram
 from deepcoder_trainer.preparation.keys import Digests
+from deepcoder_trainer.preparation.rating_conditions import RatingConditions
 from deepcoder_trainer.preparation.tally import SourceTally, Tally
 
 SOFTWARE = ("deepcoder-operator", "datasketch", "numpy", "pyarrow", "pydantic", "transformers")
 
 
 def dataset_report(
-    key: str, rules: DataSpec, digests: Digests, tally: Tally, benchmarks: Sequence[Benchmark], seconds: float
-) -> DatasetReport:
+    key: str, rules: DataSpec, digests: Digests, tally: Tally, benchmarks: Sequence[Benchmark], seconds: float,
+    difficulty: DifficultyReport | None = None,
+) -> DatasetReport:  # fmt: skip
     """The report of a dataset that has at least one problem."""
     return DatasetReport(
         key=key,
@@ -29,8 +38,31 @@ def dataset_report(
         rules=_rules(rules),
         sources=tuple(_source(source, digests.sources, tally.sources[source.name]) for source in rules.sources),
         decontamination=tuple(_decontamination(benchmark, digests) for benchmark in benchmarks),
+        difficulty=difficulty,
         histograms=_histograms(tally),
         software={name: metadata.version(name) for name in SOFTWARE} | {"python": platform.python_version()},
+    )
+
+
+def difficulty_report(rules: DataSpec, rated: RatingConditions, answers: str, tally: Tally) -> DifficultyReport | None:
+    """How hard problems were; None where none is rated. `answers`: URI of the folder that has all answers."""
+    if (difficulty := rules.difficulty) is None:
+        return None
+    count = len(tally.accepted) * difficulty.samples_per_prompt
+    unit = f"of {difficulty.samples_per_prompt} answers accepted"
+    return DifficultyReport(
+        samples_per_prompt=difficulty.samples_per_prompt,
+        keep_above=difficulty.keep_above,
+        keep_below=difficulty.keep_below,
+        sources=tuple(source.name for source in rules.sources if difficulty.rates(source.name)),
+        temperature=rated.temperature,
+        max_response_tokens=rated.max_response_tokens,
+        model=rated.model,
+        answers=answers,
+        problems=len(tally.accepted),
+        accepted=histogram("Difficulty of what was rated", unit, tally.accepted) if tally.accepted else None,
+        mean_pass_rate=round(sum(tally.accepted) / count, 6) if count else 0.0,
+        truncated_fraction=round(tally.truncated / count, 6) if count else 0.0,
     )
 
 

@@ -35,7 +35,8 @@ def report_page(report: DatasetReport) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["number"] = lambda value: f"{value:,}"
-    plots = [(one, bars(one)) for one in report.histograms]
+    rated = report.difficulty.accepted if report.difficulty else None
+    plots = [(one, bars(one)) for one in (*report.histograms, *([rated] if rated else []))]
     return environment.get_template("report.html.jinja").render(report=report, plots=plots, width=WIDTH, height=HEIGHT)
 
 

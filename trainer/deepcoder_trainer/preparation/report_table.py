@@ -14,7 +14,7 @@ def report_table(report: DatasetReport) -> str:
     rows = [HEADER, *_rows(report)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     lines = [_line(row, widths) for row in rows]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], _sizes(report)])
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], _sizes(report), *_difficulty(report)])
 
 
 def _rows(report: DatasetReport) -> Iterator[tuple[str, ...]]:
@@ -31,6 +31,16 @@ def _rows(report: DatasetReport) -> Iterator[tuple[str, ...]]:
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     name, *numbers = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
     return "  ".join([row[0].ljust(len(name)), *numbers]).rstrip()
+
+
+def _difficulty(report: DatasetReport) -> Iterator[str]:
+    if (rated := report.difficulty) is None:
+        return
+    accepted, cut = f"{rated.mean_pass_rate:.1%}", f"{rated.truncated_fraction:.1%}"
+    yield (
+        f"Difficulty: of the base model's {rated.samples_per_prompt} answers to each of {rated.problems} problems "
+        f"{accepted} were accepted and {cut} were cut at the limit"
+    )
 
 
 def _sizes(report: DatasetReport) -> str:

@@ -1,4 +1,4 @@
-"""What came of every row, by source and reason, and what the kept problems measure. Memory: three numbers a problem."""
+"""What came of every row, by source and reason, and what the kept problems measure. Memory: four numbers a problem."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from deepcoder_api.artifacts import Drop
-from deepcoder_api.problems import canonical_json
-from deepcoder_trainer.preparation.selection import Candidate
+from deepcoder_api.problems import Problem, canonical_json
+from deepcoder_trainer.preparation.selection import Candidate, Refusal
 
 EXAMPLES = 3
 EXAMPLE_CHARACTERS = 300
@@ -50,6 +50,9 @@ class Tally:
     tests: array[int] = field(default_factory=_numbers)
     test_bytes: array[int] = field(default_factory=_numbers)
     prompt_tokens: array[int] = field(default_factory=_numbers)
+    accepted: array[int] = field(default_factory=_numbers)
+    """Accepted answers of each problem that was rated, those among them that were dropped for it."""
+    truncated: int = 0
 
     @property
     def read(self) -> int:
@@ -81,6 +84,16 @@ class Tally:
         self.tests.append(len(problem.tests))
         self.test_bytes.append(sum(len(canonical_json(test).encode()) for test in problem.tests))
         self.prompt_tokens.append(candidate.prompt_tokens)
+
+    def rate(self, accepted: int, truncated: int) -> None:
+        """Count a problem's answers of the base model: those accepted, and those cut at the limit."""
+        self.accepted.append(accepted)
+        self.truncated += truncated
+
+    def refuse(self, problem: Problem, refusal: Refusal) -> None:
+        """Count a problem that did not pass a check."""
+        said = f"{problem.id}: {refusal.detail}" if refusal.detail else problem.id
+        self.drop(problem.source, refusal.reason, said)
 
     def drop(self, source: str, reason: str, example: str) -> None:
         """Count a row that is not; `example` says which, and what is wrong with it, for people."""

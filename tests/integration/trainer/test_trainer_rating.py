@@ -1,6 +1,6 @@
 """Answers of the base model in a real bucket: asked once, whoever rates, and rated alike by all.
 
-The sampler is a stand-in, for it must fail at an exact moment; tests/integration/cli rates with vLLM and the sandbox.
+The sampler is a stand-in, for it must fail at an exact moment.
 """
 
 from __future__ import annotations

@@ -98,7 +98,11 @@ def test_what_prometheus_reads_after_two_steps() -> None:
         1, BATCH, FIGURES, {"loss": 0.5, "entropy": 2.0, "group_signal_fraction": 0.5}, {"train": 1.0, "sample": 2.0}
     )
     metrics.step_done(2, BATCH, FIGURES, {"loss": 0.25}, {"train": 3.0})
-    metrics.weights_received(WeightReceipt(attempt=1, version=1, bytes=8, fetch_seconds=0.5, pause_seconds=0.25))
+    metrics.weights_received(
+        WeightReceipt(
+            attempt=1, version=1, bytes=11, trainer_bytes=8, peer_bytes=3, fetch_seconds=0.5, pause_seconds=0.25
+        )
+    )  # fmt: skip
     metrics.checkpoint_committed(Committed("s3://b/step-000002", 2, "now", bytes=10, seconds=1.5))
     lines = dict(
         line.rsplit(" ", 1) for line in generate_latest(metrics.registry).decode().splitlines() if line[0] != "#"
@@ -119,7 +123,8 @@ def test_what_prometheus_reads_after_two_steps() -> None:
         'deepcoder_groups_replaced_total{reward="1"}': 4,
         "deepcoder_response_tokens_count": 8,
         "deepcoder_response_tokens_sum": 24,
-        "deepcoder_weight_sync_bytes_total": 8,
+        'deepcoder_weight_sync_bytes_total{source="trainer"}': 8,
+        'deepcoder_weight_sync_bytes_total{source="peer"}': 3,
         'deepcoder_weight_sync_seconds_total{part="fetch"}': 0.5,
         "deepcoder_checkpoint_step": 2,
         "deepcoder_checkpoint_seconds": 1.5,

@@ -51,7 +51,7 @@ def test_steps_and_tokens_of_the_14b_example() -> None:
     ("path", "value", "gpu_gib", "refused"),
     [
         ("spec.trainer.deepspeed.zeroStage", 1, 80, "spec.trainer.deepspeed.zeroStage: 1: a rank needs"),
-        ("spec.trainer.deepspeed.zeroStage", 2, 80, "spec.trainer.tokensPerMicrobatch: 34816: a rank needs"),
+        ("spec.trainer.deepspeed.zeroStage", 2, 72, "spec.trainer.deepspeed.zeroStage: 2: a rank needs"),
         ("spec.trainer.gpusPerReplica", 2, 80, "spec.trainer.replicas: 1: a rank needs"),
         ("spec.trainer.tokensPerMicrobatch", 70_000, 80, "spec.trainer.tokensPerMicrobatch: 70000: a rank needs"),
         ("spec.rollout.tensorParallel", 1, 40, "spec.rollout.tensorParallel: 1: "),

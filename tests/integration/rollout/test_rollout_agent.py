@@ -98,11 +98,15 @@ def agent(
 
 
 def _answers_until(taken_over: threading.Event, asking: threading.Barrier, agent: Subject, seed: int) -> list[Answer]:
-    """Long answers, one after another: some of all that are asked for are under way whenever the weights change."""
+    """Long answers, one after another: some of all that are asked for are under way whenever the weights change.
+
+    That is once each has had its first; their lengths differ, so that they do not all end at once.
+    """
     answers: list[Answer] = []
-    asking.wait(30)
     while not taken_over.is_set():
-        answers.append(answer_of(agent.running, max_tokens=220, seed=seed + 4 * len(answers)))
+        answers.append(answer_of(agent.running, max_tokens=220 - 31 * seed, seed=seed + 4 * len(answers)))
+        if len(answers) == 1:
+            asking.wait(60)
     return answers
 
 
@@ -166,7 +170,7 @@ def test_running_requests_go_on_over_an_update(agent: Subject, orchestrator: Fak
     taken_over, asking = threading.Event(), threading.Barrier(5)
     with ThreadPoolExecutor(4) as pool:
         under_way = [pool.submit(_answers_until, taken_over, asking, agent, seed) for seed in range(4)]
-        asking.wait(30)
+        asking.wait(60)
         response = _give(agent, _order(orchestrator, newer, attempt=1, version=5))
         taken_over.set()
         answers = [answer for one in under_way for answer in one.result(timeout=120)]

@@ -299,14 +299,14 @@ NAMES = (
         "spec.data.difficulty",
         {"samplesPerPrompt": 8, "keepBelow": 1, "sources": ["made", "mode"]},
         validate="spec.data.difficulty.sources: 'mode' is none of data.sources: made",
-        create="spec.data.difficulty.sources: Invalid value: must be names of data.sources",
+        create='spec.data.difficulty.sources: Invalid value: "object": must be names of data.sources',
     ),
     _run(
         "difficulty-that-drops-nothing",
         "spec.data.difficulty",
         {"samplesPerPrompt": 8},
         validate="spec.data.difficulty: keepAbove, keepBelow or both must be given: else nothing would be dropped",
-        create="spec.data.difficulty: Invalid value: keepAbove, keepBelow or both must be given",
+        create='spec.data.difficulty: Invalid value: "object": keepAbove, keepBelow or both must be given',
     ),
     _run(
         "difficulty-that-keeps-nothing",
@@ -314,7 +314,7 @@ NAMES = (
         {"samplesPerPrompt": 8, "keepAbove": 0.5, "keepBelow": 0.5},
         validate="spec.data.difficulty.keepBelow: no share of 8 answers is above 0.5 (keepAbove) and below 0.5 "
         "(keepBelow), both exclusive: every problem would be dropped",
-        create="spec.data.difficulty.keepBelow: Invalid value: must be more than keepAbove",
+        create='spec.data.difficulty.keepBelow: Invalid value: "object": must be more than keepAbove',
     ),
     _evaluation(
         "benchmark-named-twice",

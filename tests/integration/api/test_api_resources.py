@@ -50,7 +50,6 @@ def test_an_absent_part_has_its_defaults(control_plane: ControlPlane, namespace:
     assert spec["sampling"] == {
         "temperature": 0.6,
         "topP": 0.95,
-        "maxTokens": 64000,
         "samplesPerPrompt": 1,
         "seed": 0,
     }

@@ -41,7 +41,10 @@ def documents(namespace: str) -> list[Document]:
     assert isinstance(run, TrainingRunResource)
     owner = Owner("TrainingRun", namespace, run.metadata.name, uid)
     frozen = Frozen(run.resolved(), Images(images(), "IfNotPresent"))
-    made = [*run_objects.foundations(owner, SYSTEM_NAMESPACE), run_objects.sandbox_deployment(owner, frozen, 1)]
+    made = [
+        *run_objects.foundations(owner, frozen.resource, SYSTEM_NAMESPACE),
+        run_objects.sandbox_deployment(owner, frozen, 1),
+    ]
     chosen = [one for one in made if one["metadata"]["name"] == owner.child("sandbox")]
     for one in chosen:
         del one["metadata"]["ownerReferences"]  # else it would be collected: its owner is not there

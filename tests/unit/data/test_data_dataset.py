@@ -69,4 +69,4 @@ def test_a_file_of_another_kind_is_damaged_not_a_crash(tmp_path: Path) -> None:
 
     for name in ("text.parquet", "other.parquet"):
         with pytest.raises(DamagedError, match=re.escape(f"s3://b/d/{name}")):
-            list(read_dataset(tmp_path / name, "s3://b/d"))
+            list(read_dataset(tmp_path / name, "s3://b/d", name))

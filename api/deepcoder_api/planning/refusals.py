@@ -26,12 +26,15 @@ def trainer_refusals(run: ResolvedRun, trainer: PlannedTrainer | None, gpu_memor
                 f"with {trainer.ranks} ranks: use {sharing}",
             )
         ]
-    needed = run.spec.data.max_prompt_tokens + max(stage.max_response_tokens for stage in run.spec.stages)
-    fewer = f"fewer tokens (at least {needed}), " if spec.tokens_per_microbatch > needed else "shorter stages, "
+    index, stage = next((n, stage) for n, stage in enumerate(run.stages) if stage.name == trainer.stage)
+    its_own = run.spec.stages[index].tokens_per_microbatch is not None
+    longest = stage.max_response_tokens if its_own else max(one.max_response_tokens for one in run.stages)
+    needed = -(-(run.spec.data.max_prompt_tokens + longest) // spec.sequence_parallel)
+    fewer = f"fewer tokens (at least {needed}), " if stage.tokens_per_microbatch > needed else "shorter stages, "
     return [
         PlannedRefusal(
-            field="spec.trainer.tokensPerMicrobatch",
-            value=spec.tokens_per_microbatch,
+            field=f"spec.stages[{index}].tokensPerMicrobatch" if its_own else "spec.trainer.tokensPerMicrobatch",
+            value=stage.tokens_per_microbatch,
             reason=f"{needs}, {_gib(trainer.checkpoints + max(trainer.layer, trainer.head))} of it activations in "
             f"stage {trainer.stage}: use {fewer}{sharing}",
         )

@@ -26,6 +26,7 @@ from deepcoder_api.processes import (
 )
 from deepcoder_api.quantities import quantity
 from deepcoder_api.resolve import ResolvedRun
+from deepcoder_api.resolved_stage import ResolvedStage
 
 
 def plan_run(run: ResolvedRun, shape: ModelShape | None, gpu_memory: int) -> RunPlan:
@@ -65,20 +66,21 @@ def planned_roles(run: ResolvedRun) -> tuple[PlannedRole, ...]:
 
 
 def planned_stages(run: ResolvedRun) -> tuple[PlannedStage, ...]:
-    """Steps and tokens of each stage."""
-    algorithm, spec = run.algorithm, run.spec
-    answers = algorithm.prompts_per_step * algorithm.samples_per_prompt
-    return tuple(
-        PlannedStage(
-            name=stage.name,
-            steps=stage.steps,
-            max_response_tokens=stage.max_response_tokens,
-            answers=stage.steps * answers,
-            optimizer_steps=stage.steps * algorithm.optimizer_steps_per_step,
-            most_tokens=stage.steps * answers * (spec.data.max_prompt_tokens + stage.max_response_tokens),
-            tokens_per_microbatch=spec.trainer.tokens_per_microbatch,
-        )
-        for stage in spec.stages
+    """Steps and tokens of each stage, with the values that are its own."""
+    return tuple(_stage(stage, run.spec.data.max_prompt_tokens) for stage in run.stages)
+
+
+def _stage(stage: ResolvedStage, max_prompt_tokens: int) -> PlannedStage:
+    algorithm = stage.algorithm
+    answers = stage.steps * algorithm.prompts_per_step * algorithm.samples_per_prompt
+    return PlannedStage(
+        name=stage.name,
+        steps=stage.steps,
+        max_response_tokens=stage.max_response_tokens,
+        answers=answers,
+        optimizer_steps=stage.steps * algorithm.optimizer_steps_per_step,
+        most_tokens=answers * (max_prompt_tokens + stage.max_response_tokens),
+        tokens_per_microbatch=stage.tokens_per_microbatch,
     )
 
 
@@ -98,19 +100,18 @@ def _role(process: Process, replicas: int, *, whole_run: bool) -> PlannedRole:
 def _trainer(run: ResolvedRun, shape: ModelShape, stages: tuple[PlannedStage, ...]) -> PlannedTrainer:
     spec = run.spec.trainer
     on_gpu = spec.gpus_per_replica > 0
-    ranks = spec.replicas * max(1, spec.gpus_per_replica)
     worst = max(stages, key=lambda stage: stage.tokens_per_microbatch)
     memory: TrainerMemory = trainer_memory(
         shape,
         precision=spec.precision,
         zero_stage=spec.deepspeed.zero_stage,
-        ranks=ranks,
+        ranks=spec.ranks,
         tokens=worst.tokens_per_microbatch,
         recomputes=on_gpu,
     )
     context = CUDA_CONTEXT if on_gpu else 0
     return PlannedTrainer(
-        ranks=ranks,
+        ranks=spec.ranks,
         on_gpu=on_gpu,
         stage=worst.name,
         **asdict(memory.state),

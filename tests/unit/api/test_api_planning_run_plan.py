@@ -47,6 +47,23 @@ def test_steps_and_tokens_of_the_14b_example() -> None:
     assert (plan.steps, plan.most_tokens) == (250, 180 * 1024 * 18432 + 70 * 1024 * 34816)
 
 
+def test_a_stage_counts_with_values_of_its_own() -> None:
+    """Half the prompts in the second stage are half its answers, and its microbatch is told."""
+    plan = example("spec.stages[1].promptsPerStep", 64)
+    assert [stage.answers for stage in plan.stages] == [180 * 1024, 70 * 512]
+    assert plan.stages[1].most_tokens == 70 * 512 * 34816
+    plan = example("spec.stages[1].tokensPerMicrobatch", 20_000)
+    assert [stage.tokens_per_microbatch for stage in plan.stages] == [17408, 20_000]
+    assert plan.trainer is not None
+    assert plan.trainer.stage == "32k"
+
+
+def test_what_is_enough_counts_the_ranks_that_share_a_microbatch() -> None:
+    """Two ranks hold a sample of 34,816 tokens with 17,408 each."""
+    (refusal,) = example("spec.trainer.tokensPerMicrobatch", 70_000).refusals
+    assert "at least 17408" in str(refusal)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "gpu_gib", "refused"),
     [
@@ -54,6 +71,12 @@ def test_steps_and_tokens_of_the_14b_example() -> None:
         ("spec.trainer.deepspeed.zeroStage", 2, 72, "spec.trainer.deepspeed.zeroStage: 2: a rank needs"),
         ("spec.trainer.gpusPerReplica", 2, 80, "spec.trainer.replicas: 1: a rank needs"),
         ("spec.trainer.tokensPerMicrobatch", 70_000, 80, "spec.trainer.tokensPerMicrobatch: 70000: a rank needs"),
+        (
+            "spec.stages[1].tokensPerMicrobatch",
+            70_000,
+            80,
+            "spec.stages[1].tokensPerMicrobatch: 70000: a rank needs",
+        ),
         ("spec.rollout.tensorParallel", 1, 40, "spec.rollout.tensorParallel: 1: "),
         ("spec.rollout.maxModelLength", 200_000, 80, "spec.rollout.maxModelLength: 200000: prompt and response are"),
         ("spec.data.maxPromptTokens", 1_000, 24, "spec.trainer.replicas: 1: a rank needs"),

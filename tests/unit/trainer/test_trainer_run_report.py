@@ -38,6 +38,13 @@ def test_stages_begin_where_the_one_before_ends() -> None:
     ]
 
 
+def test_a_stage_that_began_early_is_shown_where_it_began() -> None:
+    """The stage before it ended early; figures that were lost make no stage begin late."""
+    steps = [built(1, stage="short"), built(2, stage="short"), built(3, stage="long")]
+    assert [stage.first_step for stage in report_stages(resolved_run(), steps)] == [1, 3]
+    assert [stage.first_step for stage in report_stages(resolved_run(), [built(5, stage="long")])] == [1, 4]
+
+
 @pytest.mark.parametrize(
     ("low", "high", "ticks"),
     [

@@ -45,6 +45,7 @@ def step_figures(
 
 def run_report(run: ResolvedRun, steps: Iterable[StepFigures]) -> RunReport:
     """The report of a run with these steps, in any order."""
+    ordered = tuple(sorted(steps, key=lambda figures: figures.step))
     return RunReport(
         namespace=run.namespace,
         name=run.name,
@@ -52,16 +53,20 @@ def run_report(run: ResolvedRun, steps: Iterable[StepFigures]) -> RunReport:
         model=run.spec.model.uri,
         preset=run.algorithm.preset,
         total_steps=run.total_steps,
-        stages=report_stages(run),
-        steps=tuple(sorted(steps, key=lambda figures: figures.step)),
+        stages=report_stages(run, ordered),
+        steps=ordered,
     )
 
 
-def report_stages(run: ResolvedRun) -> tuple[ReportStage, ...]:
-    """The stages of a run, each with the step that it begins with."""
+def report_stages(run: ResolvedRun, steps: Iterable[StepFigures] = ()) -> tuple[ReportStage, ...]:
+    """The stages of a run, each with the step that it begins with: as `steps` tell, and as planned after them."""
+    begun: dict[str, int] = {}
+    for figures in steps:
+        begun.setdefault(figures.stage, figures.step)
     stages: list[ReportStage] = []
     first = 1
     for stage in run.spec.stages:
+        first = min(first, begun.get(stage.name, first))  # a stage may end early, never late
         stages.append(
             ReportStage(
                 name=stage.name, max_response_tokens=stage.max_response_tokens, first_step=first, steps=stage.steps

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deepcoder_api.evaluation_report import BenchmarkReport, GroupScore, LengthHistogram
+from deepcoder_data.report_pages import short_number
 
 WIDTH, HEIGHT = 560, 160
 
@@ -42,7 +43,7 @@ def length_bars(histogram: LengthHistogram) -> list[Bar]:
         low, high = histogram.edges[place], histogram.edges[place + 1] - 1
         said = f"{low:,} to {high:,} tokens: {count:,} answers, {accepted:,} accepted"
         heights = (HEIGHT * count / highest, HEIGHT * accepted / highest)
-        found.append(Bar(place * width, width, *heights, short(low), said))
+        found.append(Bar(place * width, width, *heights, short_number(low), said))
     return found
 
 
@@ -83,11 +84,3 @@ def budget_curve(report: BenchmarkReport) -> Line:
         for score in report.scores
     )
     return Line(" ".join(path), points, longest)
-
-
-def short(value: int) -> str:
-    """A number as it is written under a bar: 950, 1k, 2.5M."""
-    for power, letter in ((10**6, "M"), (10**3, "k")):
-        if value >= power:
-            return f"{value / power:.3g}{letter}"
-    return str(value)

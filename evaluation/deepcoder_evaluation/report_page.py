@@ -10,10 +10,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from deepcoder_api.evaluation_report import BenchmarkReport, EvaluationReport
+from deepcoder_data.report_pages import page_environment
 from deepcoder_evaluation.plots import Line, bars_of_groups, budget_curve, length_bars
 from deepcoder_evaluation.records import AnswerRecord, GradeRecord, Place
 from deepcoder_evaluation.reference_rows import ReferenceRow, reference_rows
@@ -67,14 +67,7 @@ class BenchmarkView:
 
 def report_page(report: EvaluationReport, answers: list[dict[str, Any]]) -> str:
     """The page."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("deepcoder_evaluation", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["number"] = lambda value: f"{value:,}"
+    environment = page_environment("deepcoder_evaluation", "templates")
     environment.filters["percent"] = lambda value: f"{100 * value:.1f}"
     views = [
         BenchmarkView(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import jinja2
-
 from deepcoder_api.artifacts import DatasetReport, Histogram
+from deepcoder_data.report_pages import page_environment, short_number
 
 REPORT_PAGE = "report.html"
 WIDTH, HEIGHT = 560, 160
@@ -27,14 +26,7 @@ class Bar:
 
 def report_page(report: DatasetReport) -> str:
     """The page."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("deepcoder_trainer", "preparation"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["number"] = lambda value: f"{value:,}"
+    environment = page_environment("deepcoder_trainer", "preparation")
     rated = report.difficulty.accepted if report.difficulty else None
     plots = [(one, bars(one)) for one in (*report.histograms, *([rated] if rated else []))]
     return environment.get_template("report.html.jinja").render(report=report, plots=plots, width=WIDTH, height=HEIGHT)
@@ -50,13 +42,5 @@ def bars(histogram: Histogram) -> list[Bar]:
         height = max(1.0, HEIGHT * count / highest) if count else 0.0
         span = f"{low:,}" if low == high else f"{low:,} to {high:,}"
         said = f"{span} {histogram.unit}: {count:,} problems"
-        found.append(Bar(place * width, HEIGHT - height, width, height, _short(low), said))
+        found.append(Bar(place * width, HEIGHT - height, width, height, short_number(low), said))
     return found
-
-
-def _short(value: int) -> str:
-    """A number as it is written under a bar: 950, 1k, 2.5M."""
-    for power, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if value >= power:
-            return f"{value / power:.3g}{letter}"
-    return str(value)

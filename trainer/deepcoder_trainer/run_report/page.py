@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import jinja2
-
 from deepcoder_api.artifacts import RunReport, StepFigures
+from deepcoder_data.report_pages import page_environment
 from deepcoder_trainer.run_report.plots import HEIGHT, WIDTH, Plot, Value, plot
 
 PARTS = ("sample", "journal", "train", "publish", "wait_for_checkpoint")
@@ -13,14 +12,7 @@ PARTS = ("sample", "journal", "train", "publish", "wait_for_checkpoint")
 
 def run_page(report: RunReport) -> str:
     """The page."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("deepcoder_trainer", "run_report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["number"] = lambda value: f"{value:,}"
+    environment = page_environment("deepcoder_trainer", "run_report")
     steps = report.steps
     return environment.get_template("run.html.jinja").render(
         report=report,

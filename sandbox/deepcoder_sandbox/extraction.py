@@ -14,8 +14,8 @@ from types import MappingProxyType
 
 from deepcoder_api.problems import Problem
 from deepcoder_sandbox.final_answer import final_answer
+from deepcoder_sandbox.thinking import after_thinking
 
-THINKING_END = "</think>"
 DEFAULT_RULE = "last-python-block"
 _FENCE = re.compile(r"^[ \t]*```([^\n`]*)\n(.*?)^[ \t]*```[ \t]*\r?$", re.MULTILINE | re.DOTALL)
 _PYTHON_TAGS = frozenset({"python", "py", "python3"})
@@ -28,11 +28,8 @@ def last_python_block(answer: str) -> str | None:
     A block tagged python, py or python3 is preferred to an untagged one; blocks of other languages do not count.
     An answer that ends in mid-thinking (`<think>` without its end) has no program.
     """
-    if THINKING_END in answer:
-        answer = answer.rpartition(THINKING_END)[2]
-    elif "<think>" in answer:
-        return None
-    blocks = [(match[1].strip().lower(), match[2]) for match in _FENCE.finditer(answer)]
+    said = after_thinking(answer) or ""
+    blocks = [(match[1].strip().lower(), match[2]) for match in _FENCE.finditer(said)]
     for wanted in (_PYTHON_TAGS, frozenset({""})):
         programs = [text for tag, text in blocks if tag in wanted]
         if programs:

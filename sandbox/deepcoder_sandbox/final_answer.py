@@ -3,8 +3,8 @@ r"""The value in a model's answer to a mathematical question: its last \boxed{}.
 from __future__ import annotations
 
 from deepcoder_api.problems import MAX_MATH_CHARACTERS
+from deepcoder_sandbox.thinking import after_thinking
 
-THINKING_BEGIN, THINKING_END = "<think>", "</think>"
 _BOXES = ("\\boxed", "\\fbox")
 
 
@@ -14,14 +14,11 @@ def final_answer(answer: str) -> str | None:
     An answer that ends in mid-thinking (`<think>` without its end), a brace without its end, an empty box and one of
     more than MAX_MATH_CHARACTERS characters are no answers.
     """
-    if THINKING_END in answer:
-        answer = answer.rpartition(THINKING_END)[2]
-    elif THINKING_BEGIN in answer:
-        return None
-    start = max((answer.rfind(box + "{") + len(box) for box in _BOXES if box + "{" in answer), default=-1)
+    said = after_thinking(answer) or ""
+    start = max((said.rfind(box + "{") + len(box) for box in _BOXES if box + "{" in said), default=-1)
     if start < 0:
         return None
-    value = _braced(answer[start : start + MAX_MATH_CHARACTERS + 2])
+    value = _braced(said[start : start + MAX_MATH_CHARACTERS + 2])
     return value.strip() or None if value is not None else None
 
 

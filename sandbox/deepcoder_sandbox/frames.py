@@ -22,12 +22,17 @@ def pack(payload: bytes) -> bytes:
     return HEADER.pack(len(payload)) + payload
 
 
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of `data`, waiting as long as it takes. Raises OSError."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
 def send_frame(descriptor: int, payload: bytes) -> None:
     """Write one frame, waiting as long as it takes. Raises PeerClosedError."""
-    rest = memoryview(pack(payload))
     try:
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        write_all(descriptor, pack(payload))
     except (BrokenPipeError, ConnectionResetError) as error:
         raise PeerClosedError(str(error)) from None
 

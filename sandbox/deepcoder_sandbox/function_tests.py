@@ -13,12 +13,12 @@ from deepcoder_sandbox.answers import Answers
 from deepcoder_sandbox.launcher import Launcher
 from deepcoder_sandbox.plain_data import NotPlainDataError, encode, untag
 from deepcoder_sandbox.program_run import ProgramRun, pump, started
+from deepcoder_sandbox.sending_ahead import BYTES_AHEAD, to_send
 from deepcoder_sandbox.verdicts import failure, one_line, result
 
 ENDED = "the program ended before it answered"
 # Between a program's last word and its end, when it closes its channel; a longer life counts as time.
 GRACE_SECONDS = 0.5
-CALLS_AHEAD, BYTES_AHEAD = 16, 64 * 1024
 
 
 class FunctionProgram:
@@ -90,15 +90,10 @@ class FunctionProgram:
         return TestResult(verdict=verdict, wall_seconds=wall, cpu_seconds=cpu, detail=one_line(detail))
 
     def _send_ahead(self, run: ProgramRun) -> None:
-        """Once half of what was sent ahead is used up, send the arguments of more calls, that which is due first."""
-        due = self._sent < self._called
-        if not due and (self._sent > self._called + CALLS_AHEAD // 2 or run.channel.unsent_bytes > BYTES_AHEAD):
+        """Send the arguments of the call that is due, and of some after it unless much still waits to be sent."""
+        if self._sent >= self._called and run.channel.unsent_bytes > BYTES_AHEAD:
             return
-        calls: list[bytes] = []
-        for test in self._tests[self._sent : self._called + CALLS_AHEAD]:
-            if sum(map(len, calls)) > BYTES_AHEAD:
-                break
-            calls.append(encode((test.arguments, {})))
+        calls = to_send(self._tests, _arguments, begun=self._called, sent=self._sent)
         if calls:
             run.channel.send(*calls)
         self._sent += len(calls)
@@ -122,6 +117,10 @@ class FunctionProgram:
         finally:
             run.close()
         return result(*(failure(finished, self._limits) or (Verdict.RUNTIME_ERROR, ENDED)), finished)
+
+
+def _arguments(test: FunctionTest) -> bytes:
+    return encode((test.arguments, {}))
 
 
 def load_program(launcher: Launcher, program: str, entry_point: str | None, limits: Limits) -> ProgramRun:

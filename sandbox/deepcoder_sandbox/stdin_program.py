@@ -15,7 +15,7 @@ import time
 from types import CodeType
 from typing import Any, NoReturn
 
-from deepcoder_sandbox.frames import PeerClosedError, pack, receive_frame
+from deepcoder_sandbox.frames import PeerClosedError, pack, receive_frame, write_all
 from deepcoder_sandbox.program_module import EXIT_MEMORY, FILE_NAME, allow_full_depth, new_module
 from deepcoder_sandbox.shareable import shareable
 
@@ -70,7 +70,7 @@ def _run_tests(code: CodeType, mark: bytes, channel: socket.socket) -> NoReturn:
         }
         for number in (0, 1):
             os.dup2(nowhere, number)
-        _write_all(output, mark + pack(json.dumps(report).encode()))
+        write_all(output, mark + pack(json.dumps(report).encode()))
         _put_back(digits)
         if not _take_input(channel):
             os._exit(0)
@@ -87,17 +87,11 @@ def _take_input(channel: socket.socket) -> bool:
     if frame == PIPED:
         return take_streams(channel) == 1
     reader, writer = os.pipe()
-    _write_all(writer, frame[len(INLINE) :])
+    write_all(writer, frame[len(INLINE) :])
     os.close(writer)
     os.dup2(reader, 0)
     os.close(reader)
     return True
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
 
 
 def take_streams(channel: socket.socket) -> int:

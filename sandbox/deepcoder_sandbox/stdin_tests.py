@@ -10,10 +10,10 @@ from deepcoder_api.problems import StdinTest
 from deepcoder_sandbox.answers import Answers
 from deepcoder_sandbox.launcher import Launcher
 from deepcoder_sandbox.program_run import Finished, ProgramRun, pump, started
+from deepcoder_sandbox.sending_ahead import to_send
 from deepcoder_sandbox.stdin_program import INLINE_BYTES
 from deepcoder_sandbox.verdicts import failure, result
 
-TESTS_AHEAD, BYTES_AHEAD = 16, 64 * 1024
 MARK_BYTES = 16
 
 
@@ -67,21 +67,14 @@ class StdinProgram:
         return finished
 
     def _send_ahead(self, run: ProgramRun) -> None:
-        """Once half of what was sent ahead is used up, send more; an input that is large only when it is due."""
-        due = self._sent < self._begun
-        if not due and self._sent > self._begun + TESTS_AHEAD // 2:
-            return
-        inputs: list[bytes] = []
-        for test in self._tests[self._sent : self._begun + TESTS_AHEAD]:
-            data = _input(test)
-            if len(data) > INLINE_BYTES or sum(map(len, inputs)) > BYTES_AHEAD:
-                break
-            inputs.append(data)
+        """Send the input that is due and some after it; one that is large only when it is due."""
+        inputs = to_send(self._tests, _input, begun=self._begun, sent=self._sent, largest=INLINE_BYTES)
         if inputs:
             run.send_tests(inputs)
-        elif due:
+            self._sent += len(inputs)
+        elif self._sent < self._begun:
             run.send_large_test(_input(self._tests[self._sent]))
-        self._sent += max(len(inputs), due)
+            self._sent += 1
 
     def _run_anew(self, data: bytes) -> Finished:
         limits = self._limits

@@ -228,7 +228,7 @@ class Channel:
             if length > self._max_frame_bytes:
                 self.ended = self.overflowed = True
                 return
-            if len(self._incoming) < HEADER.size + length:
+            frame = take_frame(self._incoming)
+            if frame is None:
                 return
-            self.frames.append(bytes(self._incoming[HEADER.size : HEADER.size + length]))
-            del self._incoming[: HEADER.size + length]
+            self.frames.append(frame)

@@ -83,29 +83,15 @@ def attempt_service(owner: Owner, attempt: int, ports: Mapping[str, int]) -> Doc
     }
 
 
-def orchestrator_service(owner: Owner, attempt: int, ports: Mapping[str, int]) -> Document:
-    """The Service to pod 0 of the attempt."""
+def orchestrator_service(owner: Owner, selector: Mapping[str, str], ports: Mapping[str, int]) -> Document:
+    """The Service that rollout servers report to: pod 0 of the attempt, or before the first the pod that prepares."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": metadata(owner, "orchestrator", "trainer"),
         "spec": {
             "publishNotReadyAddresses": True,
-            "selector": orchestrator_selector(owner, attempt),
-            "ports": _service_ports(ports),
-        },
-    }
-
-
-def preparation_service(owner: Owner, ports: Mapping[str, int]) -> Document:
-    """The orchestrator's Service while there is none: to the pod that prepares, which rates problems."""
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": metadata(owner, "orchestrator", "trainer"),
-        "spec": {
-            "publishNotReadyAddresses": True,
-            "selector": owner.selector("prepare"),
+            "selector": dict(selector),
             "ports": _service_ports(ports),
         },
     }

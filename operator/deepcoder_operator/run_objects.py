@@ -94,7 +94,7 @@ def prepare_job(owner: Owner, frozen: Frozen[ResolvedRun], number: int) -> Docum
 
 def preparation_service(owner: Owner) -> Document:
     """What rollout servers find the prepare Job by; the first attempt takes it over."""
-    return objects.preparation_service(owner, _TRAINER_PORTS)
+    return objects.orchestrator_service(owner, owner.selector("prepare"), _TRAINER_PORTS)
 
 
 def trainer_job(owner: Owner, frozen: Frozen[ResolvedRun], attempt: int, dataset: str) -> Document:
@@ -126,7 +126,7 @@ def attempt_services(owner: Owner, attempt: int) -> list[Document]:
     """The headless Service of an attempt, and the Service to its orchestrator."""
     return [
         objects.attempt_service(owner, attempt, _TRAINER_PORTS),
-        objects.orchestrator_service(owner, attempt, _TRAINER_PORTS),
+        objects.orchestrator_service(owner, objects.orchestrator_selector(owner, attempt), _TRAINER_PORTS),
     ]
 
 

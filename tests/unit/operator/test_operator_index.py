@@ -59,7 +59,9 @@ def test_children_are_found_by_their_owner() -> None:
     index = Index()
     meta = objects.metadata(RUN_OWNER, "config")
     index.put("ConfigMap", _stored({"metadata": meta, "data": {"config.json": "{}"}}, uid="uid-c"))
-    index.put("Service", _stored(objects.orchestrator_service(RUN_OWNER, 2, {"orchestrator": 8700}), uid="uid-s"))
+    selector = objects.orchestrator_selector(RUN_OWNER, 2)
+    service = objects.orchestrator_service(RUN_OWNER, selector, {"orchestrator": 8700})
+    index.put("Service", _stored(service, uid="uid-s"))
     children = index.children(UID)
     assert children.config == {"config.json": "{}"}
     assert children.has("ConfigMap", "tiny-tr-config")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from deepcoder_api.grading import Profile
+from deepcoder_api.grading import Limits, Profile
 
 Name = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
 PartName = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
@@ -80,6 +80,10 @@ class SandboxLimits(Specification):
         default=4, ge=1, le=64, alias="outputMiB", description="Standard output and error in MiB, each."
     )
     processes: int = Field(default=16, ge=1, le=1024, description="Processes and threads at once.")
+
+    def for_grading(self) -> Limits:
+        """The same in the grading protocol."""
+        return Limits.model_validate(self.model_dump())
 
 
 class Resources(Specification):

@@ -8,7 +8,6 @@ from deepcoder_api.evaluation import EvaluationSpec
 from deepcoder_api.evaluation_benchmarks import Benchmark
 from deepcoder_api.grading import Limits, Profile
 from deepcoder_api.resolve import ResolvedEvaluation
-from deepcoder_api.specification import SandboxLimits
 
 
 @dataclass(frozen=True)
@@ -60,16 +59,6 @@ def sampling_of(spec: EvaluationSpec) -> Sampling:
     )
 
 
-def grading_limits(limits: SandboxLimits) -> Limits:
-    """The limits of a specification in the grading protocol's form."""
-    return Limits(
-        timeout_seconds=limits.timeout_seconds,
-        memory_mib=limits.memory_mib,
-        output_mib=limits.output_mib,
-        processes=limits.processes,
-    )
-
-
 def job_of(evaluation: ResolvedEvaluation) -> EvaluationJob:
     """The job of a resource."""
     spec = evaluation.spec
@@ -92,6 +81,6 @@ def job_of(evaluation: ResolvedEvaluation) -> EvaluationJob:
         lengths=spec.scored_lengths,
         benchmarks=tuple(spec.benchmarks),
         profile=spec.sandbox.profile,
-        limits=grading_limits(spec.sandbox.limits),
+        limits=spec.sandbox.limits.for_grading(),
         in_flight=spec.in_flight,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deepcoder_api.grading import MAX_PROGRAM_CHARACTERS, Limits, Profile, Verdict
+from deepcoder_api.grading import MAX_PROGRAM_CHARACTERS, Profile, Verdict
 from deepcoder_api.problems import Problem, test_suite
 from deepcoder_api.specification import SandboxSpec
 from deepcoder_sandbox.client import GradeRefusedError, GradeUnavailableError, SandboxClient
@@ -32,7 +32,7 @@ class Grader:
     def __init__(self, client: SandboxClient, grading: SandboxSpec, deadline_seconds: float = GRADE_SECONDS) -> None:
         self._client = client
         self._profile: Profile = grading.profile
-        self._limits = Limits.model_validate(grading.limits.model_dump())
+        self._limits = grading.limits.for_grading()
         self._deadline_seconds = deadline_seconds
 
     async def grade(self, problem: Problem, answer: str, id: str) -> Graded:

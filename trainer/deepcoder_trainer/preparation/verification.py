@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deepcoder_api.grading import MAX_PROGRAM_CHARACTERS, Limits, Profile
+from deepcoder_api.grading import MAX_PROGRAM_CHARACTERS, Profile
 from deepcoder_api.problems import Problem, test_suite
 from deepcoder_api.specification import SandboxSpec
 from deepcoder_api.training_run import DataSpec
@@ -30,7 +30,7 @@ class Verifier:
     def __init__(self, sandbox: SandboxClient, grading: SandboxSpec, rules: DataSpec) -> None:
         self._sandbox = sandbox
         self._profile: Profile = grading.profile
-        self._limits = Limits.model_validate(grading.limits.model_dump())
+        self._limits = grading.limits.for_grading()
         self._runs = rules.verify_solutions != "Never"
 
     async def verify(self, problem: Problem) -> Outcome:

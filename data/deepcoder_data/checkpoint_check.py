@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from deepcoder_api.specification import ModelSource, StorageSpec
 from deepcoder_data.causes import cause, failure
 from deepcoder_data.files import local_file
 from deepcoder_data.folders import read_completion
+from deepcoder_data.model_config import ModelConfigError, parse_model_config
 from deepcoder_data.models import CONFIG, file_of_model, matching
 from deepcoder_data.store import ObjectStore, StoreError
 from deepcoder_data.termination import PermanentError
@@ -83,8 +83,8 @@ def shape_differences(checkpoint: Mapping[str, Any], model: Mapping[str, Any]) -
 def _config(store: ObjectStore, storage: StorageSpec, at: str, field: str, value: str) -> dict[str, Any]:
     try:
         with local_file(store, at) as file:
-            return json.loads(file.read_bytes())
+            return parse_model_config(file.read_bytes())
     except StoreError as error:
         raise failure(error, field, value, storage, "ModelNotFound") from error
-    except ValueError as error:
-        raise PermanentError("ModelInvalid", cause(field, value, f"{CONFIG} cannot be read: {error}")) from error
+    except ModelConfigError as error:
+        raise PermanentError("ModelInvalid", cause(field, value, str(error))) from error

@@ -159,6 +159,21 @@ def test_a_checkpoint_to_begin_with_is_whole_and_fits(
     assert str(caught.value).startswith(f'spec.resumeFrom.uri: "{uri}": {said.replace("MODEL", stored.model)}')
 
 
+def test_a_checkpoint_whose_config_is_no_object_is_told(stored: Stored, tmp_path: Path) -> None:
+    """JSON, but no config.json."""
+    for name in CHECKPOINT:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("[1]")
+    uri = f"{stored.folder}/runs/team/other/0123/checkpoints/step-000004"
+    commit_folder(stored.store, tmp_path, uri)
+
+    with pytest.raises(PermanentError) as caught:
+        stored.run(resumeFrom={"uri": uri})
+
+    assert caught.value.reason == "ModelInvalid"
+    assert str(caught.value) == f'spec.resumeFrom.uri: "{uri}": config.json is not a JSON object'
+
+
 def without(*names: str) -> Callable[[Stored], None]:
     """The damage of objects that are not there."""
 

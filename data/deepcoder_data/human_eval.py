@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepcoder_api.problems import AssertionTest, Problem
@@ -12,8 +14,8 @@ INSTRUCTION = (
 )
 
 
-class HumanEvalRow(BaseModel):
-    """A row as it is published. `prompt` is the program up to and with the docstring of the function."""
+class CompletionRow(BaseModel):
+    """What rows of HumanEval and HumanEval+ share. `prompt` is the program up to and with the function's docstring."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -21,11 +23,23 @@ class HumanEvalRow(BaseModel):
     prompt: str = Field(min_length=1)
     entry_point: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     canonical_solution: str
+
+
+class HumanEvalRow(CompletionRow):
+    """A row as it is published."""
+
     test: str = Field(min_length=1)
 
 
 def human_eval_problem(row: HumanEvalRow) -> Problem:
-    """The problem of a row. Raises pydantic.ValidationError.
+    """The problem of a row. Raises pydantic.ValidationError."""
+    return completion_problem(row, [assertion_code(row)], source="humaneval")
+
+
+def completion_problem(
+    row: CompletionRow, assertions: Iterable[str], *, source: str, metadata: Mapping[str, str] | None = None
+) -> Problem:
+    """The problem of completing a row's function, with a test for each of `assertions`. Raises ValidationError.
 
     A chat model is asked for the whole program; one that only continues the function is read too, because
     `program_prefix` is put before a program that does not define the entry point.
@@ -35,9 +49,10 @@ def human_eval_problem(row: HumanEvalRow) -> Problem:
         prompt=f"{INSTRUCTION}```python\n{row.prompt.rstrip()}\n```",
         entry_point=row.entry_point,
         program_prefix=row.prompt,
-        tests=(AssertionTest(code=assertion_code(row)),),
+        tests=tuple(AssertionTest(code=code) for code in assertions),
         solution=row.prompt + row.canonical_solution,
-        source="humaneval",
+        source=source,
+        metadata=dict(metadata or {}),
     )
 
 

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from deepcoder_api.evaluation_benchmarks import Benchmark
 from deepcoder_api.grading import Profile
-from deepcoder_api.problems import AssertionTest, Problem
-from deepcoder_data.human_eval import INSTRUCTION, HumanEvalRow, human_eval_problem
+from deepcoder_api.problems import Problem
+from deepcoder_data.human_eval import CompletionRow, HumanEvalRow, completion_problem, human_eval_problem
 from deepcoder_data.parquet_rows import is_parquet, read_parquet
 from deepcoder_data.readers import BadRow, read_rows
 from deepcoder_evaluation.benchmarks.kind import RULES, BenchmarkKind, Row
@@ -26,15 +26,9 @@ _ABSOLUTE_OF_FLOATS, _RELATIVE = 1e-6, 1e-7
 _FIND_ZERO = "find_zero"
 
 
-class HumanEvalPlusRow(BaseModel):
+class HumanEvalPlusRow(CompletionRow):
     """A row of HumanEvalPlus.jsonl. Each input is a list of arguments; `atol` is how far a float may be off."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    task_id: str = Field(min_length=1)
-    prompt: str = Field(min_length=1)
-    entry_point: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    canonical_solution: str
     base_input: list[list[Any]] = Field(min_length=1)
     plus_input: list[list[Any]] | None = None
     atol: float = 0.0
@@ -81,16 +75,8 @@ def check(candidate):
 def human_eval_plus_problem(row: HumanEvalPlusRow) -> Problem:
     """The problem of a row: the base inputs are its first test, the plus inputs its second."""
     inputs = [row.base_input, *([row.plus_input] if row.plus_input else [])]
-    return Problem(
-        id=row.task_id,
-        prompt=f"{INSTRUCTION}```python\n{row.prompt.rstrip()}\n```",
-        entry_point=row.entry_point,
-        program_prefix=row.prompt,
-        tests=tuple(AssertionTest(code=_check(row, some)) for some in inputs),
-        solution=row.prompt + row.canonical_solution,
-        source="humaneval-plus",
-        metadata={"base_tests": "1"},
-    )
+    checks = [_check(row, some) for some in inputs]
+    return completion_problem(row, checks, source="humaneval-plus", metadata={"base_tests": "1"})
 
 
 def _check(row: HumanEvalPlusRow, inputs: list[list[Any]]) -> str:

@@ -118,14 +118,15 @@ class StepLoop:
         self._advance(step, figures)
         self.state = self._advanced(stage, samples)
         await self._publish(stage, clock, opens=sampled_next and not last, last=last)
-        if step % self.run.spec.checkpoint.every_steps == 0 or last:
+        keeps = step % self.run.spec.checkpoint.every_steps == 0 or last
+        if keeps:
             with clock.part("wait_for_checkpoint"):
                 await self.checkpoints.begin(self.state)
         self.checkpoints.behind.check()
         self.validation_behind.check()
         self._show_validation()
         self._report(samples, figures, training, clock)
-        if step % self.run.spec.checkpoint.every_steps == 0 or last:
+        if keeps:
             self.records.request_report()
 
     async def _publish(self, stage: ResolvedStage, clock: StepClock, *, opens: bool, last: bool) -> None:

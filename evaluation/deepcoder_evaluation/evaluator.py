@@ -36,7 +36,7 @@ from deepcoder_evaluation.folders import ResultFolder, StoredFolder
 from deepcoder_evaluation.grading import Grader
 from deepcoder_evaluation.job import EvaluationJob, job_of
 from deepcoder_evaluation.markdown import markdown_table
-from deepcoder_evaluation.measurement import Measurement, places
+from deepcoder_evaluation.measurement import Measurement, answer_count
 from deepcoder_evaluation.progress import Count, application
 from deepcoder_evaluation.records import Records, until_kept
 from deepcoder_evaluation.report_page import PageAnswers, report_page
@@ -83,7 +83,7 @@ async def evaluate(
         if kept:
             log.info("going on where an earlier evaluator was", answers=kept)
         engine = await stack.enter_async_context(servers.open(job, folder))
-        count.start(sum(len(list(places(job, one))) for one in benchmarks))
+        count.start(sum(answer_count(job, one) for one in benchmarks))
         grader = Grader(sandbox, cutter, job.profile, job.limits, job.lengths)
         measurement = Measurement(job, digest or job.model, engine.ready, grader, records, count.graded)
         outcomes = await measurement.measure(benchmarks)

@@ -44,6 +44,11 @@ def places(job: EvaluationJob, loaded: LoadedBenchmark) -> Iterator[Place]:
                 yield Place(loaded.name, problem, repeat, sample, seed)
 
 
+def answer_count(job: EvaluationJob, loaded: LoadedBenchmark) -> int:
+    """How many `places` there are."""
+    return loaded.benchmark.repeats * len(loaded.problems) * job.sampling.samples_per_prompt
+
+
 @dataclass(frozen=True)
 class Measurement:
     """One evaluation's way to answer and grade; `on_graded` is called with the outcomes of each answer, by limit.

@@ -1,11 +1,8 @@
-"""Engine jobs launched under torchrun in a folder of their own, and what they leave, for tests to compare."""
+"""Engine jobs carried out by ranks in a folder of their own, and what they leave, for tests to compare."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from torch import Tensor
 from deepcoder_api.artifacts import FileDigest
 from deepcoder_trainer.batch import Batch, read_batch
 from tests.integration.trainer.engine_jobs import LEARNING_RATE, Job, write_jobs
+from tests.warm_ranks import start_ranks
 
 TEMPERATURE = 0.7
 STEPS = 3
@@ -46,15 +44,9 @@ class World:
         )
 
     def launch(self, ranks: int, *jobs: Job) -> None:
-        write_jobs(list(jobs), self.root / f"jobs-{jobs[0].folder.rpartition('/')[2]}.json")
-        command = [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)),
-            *("-m", "tests.integration.trainer.engine_jobs"),
-            str(self.root / f"jobs-{jobs[0].folder.rpartition('/')[2]}.json"),
-        ]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-        assert done.returncode == 0, done.stderr[-6000:]
+        file = self.root / f"jobs-{jobs[0].folder.rpartition('/')[2]}.json"
+        write_jobs(list(jobs), file)
+        start_ranks(ranks, "tests.integration.trainer.engine_jobs", [str(file)], file.with_suffix(".log")).finish(600)
 
     def batch(self, step: int) -> Batch:
         return read_batch(self.root / f"batch-{step}")

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import socket
-import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -48,6 +45,7 @@ from tests.resolved_runs import resolved_run
 from tests.s3_server import S3Server
 from tests.tiny_models import write_tiny_model
 from tests.unit.trainer.sample_builders import random_samples
+from tests.warm_ranks import Ranks, start_ranks
 
 PROBLEMS = [f"problem-{number}" for number in range(12)]
 STEPS, KILLED_IN = 5, 4
@@ -103,17 +101,21 @@ class World:
         work = self.folder / f"{self.run.uid[:4]}-{number}"
         (work / "batches").mkdir(parents=True)
         sampler = Drawn(self.run.algorithm.prompts_per_step, self.model)
-        async with self._loop(number, work, sampler) as (loop, port), self._ranks(number, work, port) as ranks:
-            if not killed:
-                await asyncio.wait_for(loop.execute(), SECONDS)
-                return
-            executing = asyncio.create_task(loop.execute())
-            await asyncio.wait_for(sampler.kill.wait(), SECONDS)
-            await loop.checkpoints.behind.settle()
-            os.killpg(ranks.pid, signal.SIGKILL)
-            loop.ranks.failed(RankFailure(rank=0, cause="killed"))
-            with pytest.raises(RanksFailed):
-                await executing
+        async with self._loop(number, work, sampler) as (loop, port):
+            with self._ranks(number, work, port) as ranks:
+                await self._follow(loop, sampler, ranks, killed=killed)
+
+    async def _follow(self, loop: StepLoop, sampler: Drawn, ranks: Ranks, *, killed: bool) -> None:
+        if not killed:
+            await asyncio.wait_for(loop.execute(), SECONDS)
+            return
+        executing = asyncio.create_task(loop.execute())
+        await asyncio.wait_for(sampler.kill.wait(), SECONDS)
+        await loop.checkpoints.behind.settle()
+        ranks.kill()
+        loop.ranks.failed(RankFailure(rank=0, cause="killed"))
+        with pytest.raises(RanksFailed):
+            await executing
 
     def state(self, into: Path) -> dict[str, torch.Tensor]:
         """All tensors of the last checkpoint: the model's, the fp32 weights and the moments."""
@@ -147,27 +149,20 @@ class World:
             server.should_exit = server.force_exit = True
             await serving
 
-    @contextlib.asynccontextmanager
-    async def _ranks(self, number: int, work: Path, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    @contextlib.contextmanager
+    def _ranks(self, number: int, work: Path, port: int) -> Iterator[Ranks]:
         (work / "run.json").write_text(self.run.model_dump_json())
-        command = [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(self.ranks)),
-            *("--max-restarts", "0", "-m", "deepcoder_trainer.ranks"),
+        arguments = [
             *("--orchestrator", f"http://127.0.0.1:{port}", "--attempt", str(number)),
             # No server fetches them.
             *("--weights-dir", str(work / "weights"), "--weights-url", "http://127.0.0.1:9"),
         ]
-        environment = {
-            **os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "DEEPCODER_CONFIG": str(work / "run.json"),
-            "OMP_NUM_THREADS": "1",
-        }  # fmt: skip
-        process = await asyncio.create_subprocess_exec(*command, env=environment, start_new_session=True)
+        environment = {"DEEPCODER_CONFIG": str(work / "run.json")}
+        ranks = start_ranks(self.ranks, "deepcoder_trainer.ranks", arguments, work / "ranks.log", environment)
         try:
-            yield process
+            yield ranks
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            ranks.kill()
 
 
 @pytest.mark.parametrize(("ranks", "zero_stage", "precision"), [(1, 0, "fp32"), (2, 2, "bf16")])

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +21,7 @@ from deepcoder_api.planning.trainer_memory import (
 from deepcoder_trainer import attention
 from deepcoder_trainer.answer_scores import AnswerScores
 from tests.tiny_models import write_tiny_model
+from tests.warm_ranks import start_ranks
 
 RANKS = 2
 CASES = [("bf16", 1), ("bf16", 2), ("bf16", 3), ("fp32", 0), ("fp32", 2)]
@@ -33,13 +31,8 @@ TOKENS = 512
 def test_state_is_what_deepspeed_keeps(tmp_path: Path) -> None:
     """On two ranks, for each ZeRO stage, to 2 %; stage 3 keeps parameters under 100,000 elements whole besides."""
     model = write_tiny_model(tmp_path / "model", layers=2, hidden=512)
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(RANKS)),
-        *("-m", "tests.integration.trainer.planned_memory", str(model), json.dumps(CASES), str(tmp_path / "found")),
-    ]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
+    arguments = [str(model), json.dumps(CASES), str(tmp_path / "found")]
+    start_ranks(RANKS, "tests.integration.trainer.planned_memory", arguments, tmp_path / "log").finish(280)
     found = json.loads((tmp_path / "found").read_text())
     for (precision, stage), measured in zip(CASES, found, strict=True):
         planned = state_memory(1_000_000, parameter_bytes(precision, stage), stage, RANKS).total / 1_000_000

@@ -7,9 +7,6 @@ stage, and sequence groups beside each other.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -28,6 +25,7 @@ from tests.integration.trainer.engine_world import (
 from tests.integration.trainer.sequence_attention_job import CASES
 from tests.tiny_models import write_tiny_model
 from tests.unit.trainer.sample_builders import random_samples
+from tests.warm_ranks import start_ranks
 
 HALF = ALONE // 2  # tokens of a rank: two together hold the longest sample
 pytestmark = pytest.mark.timeout(900)
@@ -37,13 +35,8 @@ pytestmark = pytest.mark.timeout(900)
 def attention(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, float]]:
     """The largest differences of each case, in their order."""
     file = tmp_path_factory.mktemp("attention") / "differences.json"
-    command = [
-        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "4"),
-        *("-m", "tests.integration.trainer.sequence_attention_job", str(file)),
-    ]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-6000:]
+    job = "tests.integration.trainer.sequence_attention_job"
+    start_ranks(4, job, [str(file)], file.with_suffix(".log")).finish(300)
     return json.loads(file.read_text())
 
 

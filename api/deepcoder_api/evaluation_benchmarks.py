@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from deepcoder_api.specification import ObjectUri, PartName, Specification
 from deepcoder_api.training_run import Window
 
-BenchmarkKind = Literal["jsonl", "livecodebench", "humaneval-plus", "codeforces"]
+BenchmarkKind = Literal["jsonl", "livecodebench", "humaneval-plus", "codeforces", "aime"]
 """The kinds that deepcoder_evaluation.benchmarks has a file for, each under this name."""
 Release = Literal["v1", "v2", "v3", "v4", "v5", "v6"]
 TestCoverage = Literal["samples", "full"]
@@ -57,7 +57,8 @@ class Benchmark(Specification):
     kind: BenchmarkKind = Field(
         description="Whose problems they are, and how they are scored. jsonl: one problem a line in the project's own "
         "schema. livecodebench: rows of livecodebench/code_generation_lite. humaneval-plus: evalplus' HumanEvalPlus, "
-        "or rows of openai/human-eval. codeforces: problems of contests, in the project's own schema."
+        "or rows of openai/human-eval. codeforces: problems of contests, in the project's own schema. aime: questions "
+        "whose answers are whole numbers from 0 to 999."
     )
     uri: ObjectUri = Field(
         description="A file (JSON lines, as they are or gzipped, or Parquet), a folder of them, or files by a name "

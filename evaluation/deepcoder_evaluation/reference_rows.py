@@ -9,6 +9,8 @@ BLOG = "DeepCoder, release notes: LiveCodeBench by response length"
 LIVECODEBENCH = "LiveCodeBench v5, 2024-08-01 to 2025-02-01, pass@1 in %"
 CODEFORCES = "Codeforces rating and percentile by CodeElo"
 HUMAN_EVAL_PLUS = "HumanEval+, pass@1 in %"
+AIME = "AIME 2024, pass@1 in %, mean of 16 answers"
+SCALER_CARD = "agentica-org/DeepScaleR-1.5B-Preview, model card"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,14 @@ _BY_LENGTH: tuple[tuple[str, int, float], ...] = (
 )
 
 
+_AIME: tuple[tuple[str, float], ...] = (
+    ("DeepScaleR-1.5B-Preview", 43.1),
+    ("DeepSeek-R1-Distill-Qwen-1.5B", 28.8),
+    ("Still-1.5B", 32.5),
+    ("O1-Preview", 40.0),
+)
+
+
 def reference_rows(kind: str) -> tuple[ReferenceRow, ...]:
     """The published numbers for a kind of benchmark."""
     if kind == "livecodebench":
@@ -58,6 +68,8 @@ def reference_rows(kind: str) -> tuple[ReferenceRow, ...]:
             for model, _, rating, percentile, _ in _CARD_ROWS
             if rating is not None
         )
+    if kind == "aime":
+        return tuple(ReferenceRow(model, kind, AIME, score, source=SCALER_CARD) for model, score in _AIME)
     if kind == "humaneval-plus":
         return tuple(
             ReferenceRow(model, kind, HUMAN_EVAL_PLUS, score) for model, *_, score in _CARD_ROWS if score is not None

@@ -14,7 +14,7 @@ from deepcoder_evaluation.answers import Outcome
 from deepcoder_evaluation.benchmarks.kind import LoadedBenchmark
 from deepcoder_evaluation.intervals import bootstrap_interval
 
-GROUPS = ("difficulty", "platform")
+GROUPS = ("difficulty", "platform", "year")
 MONTH_OF = "contest_date"
 BINS = 24
 
@@ -153,7 +153,7 @@ def _group_scores(problems: Sequence[Problem], shares: dict[str, float]) -> dict
 
 
 def groups_of(problem: Problem) -> dict[str, str]:
-    """What a problem says of itself that scores are also told by: difficulty, platform, the month of its contest."""
+    """What a problem says of itself that scores are also told by, such as difficulty or the month of its contest."""
     given = {name: problem.metadata[name] for name in GROUPS if problem.metadata.get(name)}
     date = problem.metadata.get(MONTH_OF)
     return {**given, **({"month": date[:7]} if date else {})}

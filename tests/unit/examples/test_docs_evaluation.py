@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from deepcoder_api.evaluation import EngineKind
+import pytest
+
+from deepcoder_api.evaluation import EngineKind, EvaluationSpec
 from deepcoder_api.evaluation_benchmarks import BenchmarkKind
 from deepcoder_api.manifest import EvaluationResource, parse_resource, read_documents
 
@@ -29,10 +31,12 @@ def test_its_tables_have_every_kind() -> None:
     assert set(rows) == {*get_args(BenchmarkKind), *get_args(EngineKind)}
 
 
-def test_the_published_evaluation_asks_base_and_tuned_model_the_same() -> None:
-    """All that is not the model is equal, at three lengths, over three benchmarks."""
-    documents = read_documents((ROOT / "examples" / "deepcoder-14b" / "evaluation.yaml").read_text())
+@pytest.mark.parametrize(("example", "lengths", "benchmarks"), [("deepcoder-14b", 3, 3), ("deepscaler-1.5b", 4, 1)])
+def test_a_published_evaluation_asks_base_and_tuned_model_the_same(example: str, lengths: int, benchmarks: int) -> None:
+    """All that is not the model is equal, at as many lengths and over as many benchmarks as were published."""
+    documents = read_documents((ROOT / "examples" / example / "evaluation.yaml").read_text())
     base, tuned = (parse_resource(document).spec for document in documents)
     assert base.model_copy(update={"model": tuned.model}) == tuned
     assert base.model != tuned.model
-    assert len(tuned.scored_lengths) == len(tuned.benchmarks) == 3  # type: ignore[union-attr]
+    assert isinstance(tuned, EvaluationSpec)
+    assert (len(tuned.scored_lengths), len(tuned.benchmarks)) == (lengths, benchmarks)

@@ -11,7 +11,8 @@ from typing import Any, cast
 import yaml
 from pydantic import BaseModel
 
-from deepcoder_api.evaluation import EvaluationSpec, EvaluationStatus
+from deepcoder_api.evaluation import EvaluationSpec
+from deepcoder_api.evaluation_status import EvaluationStatus
 from deepcoder_api.manifest import GROUP, VERSION
 from deepcoder_api.structural_schema import Schema, structural_schema
 from deepcoder_api.training_run import TrainingRunSpec, TrainingRunStatus
@@ -60,6 +61,7 @@ def evaluation_crd() -> Schema:
         _column("Phase", "string", ".status.phase", "Where the evaluation stands."),
         _column("Model", "string", ".status.model", "The model being measured."),
         _column("Pass@1", "number", ".status.passAt1", "Mean share of accepted answers, first benchmark."),
+        _column("By length", "string", ".status.passAt1ByLength", "The same by response limit in tokens.", priority=1),
         _column("Answered", "integer", ".status.answered", "Answers graded so far.", priority=1),
         _column("Total", "integer", ".status.total", "Answers to grade.", priority=1),
         _column("Message", "string", ".status.message", "What it is doing or waiting for.", priority=1),

@@ -1,4 +1,4 @@
-"""Evaluation: what a user writes to measure a model, and the status that comes back."""
+"""Evaluation: what a user writes to measure a model."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from deepcoder_api.specification import (
     Specification,
     StorageSpec,
 )
-from deepcoder_api.status import Condition
-from deepcoder_api.training_run import FailureStatus
 
 CARD_MAX_TOKENS = 64000
 """The response limit that the DeepCoder card evaluates with."""
@@ -175,7 +173,7 @@ class EvaluationSpec(Specification):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "x-mutable": ["sandbox.replicas", "activeDeadlineSeconds"],
+            "x-mutable": ["sandbox.replicas", "suspend", "activeDeadlineSeconds", "ttlSecondsAfterFinished"],
             "x-rules": [
                 *_OTHER_ENGINES,
                 {
@@ -244,14 +242,26 @@ class EvaluationSpec(Specification):
     serve: bool = Field(
         default=False,
         description="Keep the engine up after the scores, as an OpenAI-compatible Service for the namespace's pods, "
-        "until the Evaluation is deleted.",
+        "until the Evaluation is deleted or suspended, or its ttlSecondsAfterFinished is over.",
     )
     storage: StorageSpec = Field(description="Where samples and the report are written.")
+    suspend: bool = Field(
+        default=False,
+        description="Stop: every pod goes, and with it the GPUs. What was answered and graded is kept and is not done "
+        "again; false goes on.",
+    )
     active_deadline_seconds: int | None = Field(
         default=None,
         ge=1,
         le=31_536_000,
-        description="The evaluation fails when it has not finished this long after it started.",
+        description="The evaluation fails when it has not finished this long after it started, or after it went on.",
+    )
+    ttl_seconds_after_finished: int | None = Field(
+        default=None,
+        ge=0,
+        le=31_536_000,
+        description="So long after its end its Jobs with their logs, and an engine that serve keeps up, are removed. "
+        "The Evaluation with its scores and what is in S3 stay.",
     )
 
     @model_validator(mode="after")
@@ -311,46 +321,3 @@ class EvaluationSpec(Specification):
     def in_flight(self) -> int:
         """Answers asked for at once."""
         return self.max_in_flight or DEFAULT_IN_FLIGHT_PER_REPLICA * self.engine.replicas
-
-
-EvaluationPhase = Literal["Pending", "Waiting", "Starting", "Running", "Succeeded", "Failed"]
-
-
-class BenchmarkScore(Specification):
-    """The score on one benchmark."""
-
-    name: ShortText = Field(description="The benchmark.")
-    problems: int = Field(description="Problems scored.")
-    pass_at_1: float = Field(alias="passAt1", description="Mean share of accepted answers, 0 to 1.")
-    rating: float | None = Field(default=None, description="Codeforces rating, where the benchmark has one.")
-    percentile: float | None = Field(default=None, description="Percent of rated users below that rating.")
-
-
-class EvaluationStatus(Specification):
-    """What the operator last saw of an evaluation."""
-
-    observed_generation: int | None = Field(default=None, description="Generation of the spec that this status is of.")
-    phase: EvaluationPhase = Field(default="Pending", description="Where the evaluation stands.")
-    conditions: list[Condition] = Field(
-        default_factory=list[Condition],
-        max_length=32,
-        description="Conditions.",
-        json_schema_extra={"x-list-map-keys": ["type"]},
-    )
-    message: str = Field(default="", max_length=4096, description="What it is doing or waiting for, for people.")
-    model: str | None = Field(default=None, max_length=2048, description="The model being measured, once known.")
-    answered: int | None = Field(default=None, description="Answers graded so far.")
-    total: int | None = Field(default=None, description="Answers to grade.")
-    scores: list[BenchmarkScore] = Field(
-        default_factory=list[BenchmarkScore],
-        max_length=32,
-        description="Scores by benchmark.",
-        json_schema_extra={"x-list-map-keys": ["name"]},
-    )
-    pass_at_1: float | None = Field(default=None, alias="passAt1", description="The first benchmark's pass@1, 0 to 1.")
-    report: str | None = Field(default=None, max_length=2048, description="The report in S3.")
-    failure: FailureStatus | None = Field(default=None, description="What ended the evaluation.")
-    start_time: str | None = Field(
-        default=None, max_length=64, description="When it began, its model being there, RFC 3339."
-    )
-    completion_time: str | None = Field(default=None, max_length=64, description="When it ended, RFC 3339.")

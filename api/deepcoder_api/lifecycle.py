@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from deepcoder_api.evaluation import BenchmarkScore
+from deepcoder_api.evaluation_status import BenchmarkScore
 from deepcoder_api.problems import Strict
 
 EXIT_DONE = 0

@@ -10,7 +10,8 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from deepcoder_api.evaluation import EvaluationSpec, EvaluationStatus
+from deepcoder_api.evaluation import EvaluationSpec
+from deepcoder_api.evaluation_status import EvaluationStatus
 from deepcoder_api.field_errors import FieldError, field_errors
 from deepcoder_api.resolve import ResolvedRun, SpecificationError, resolve_run
 from deepcoder_api.specification import Name

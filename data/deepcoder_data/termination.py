@@ -43,15 +43,28 @@ def configure_logging() -> None:
 
 def write_message(message: TerminationMessage) -> None:
     """Leave the message where Kubernetes looks for it; a place that cannot be written is no error."""
-    content = message.model_dump_json()
-    while len(content.encode()) > LIMIT_BYTES:
-        message = message.model_copy(update={"cause": message.cause[: len(message.cause) // 2]})
-        content = message.model_dump_json()
+    while len((content := message.model_dump_json(exclude_defaults=True)).encode()) > LIMIT_BYTES:
+        message = _shorter(message)
     try:
         with open(os.environ.get("TERMINATION_LOG", TERMINATION_LOG), "w") as file:
             file.write(content)
     except OSError as error:
         log.debug("termination message not written", error=repr(error))
+
+
+def _shorter(message: TerminationMessage) -> TerminationMessage:
+    """The message with less in it: of the cause, then of the scores by length, then of the scores, the last first."""
+    if message.cause:
+        return message.model_copy(update={"cause": message.cause[: len(message.cause) // 2]})
+    scores = list(message.scores or ())
+    if not scores:
+        return message.model_copy(update={"uri": None, "best_checkpoint": None})
+    detailed = [place for place, score in enumerate(scores) if score.lengths]
+    if detailed:
+        scores[detailed[-1]] = scores[detailed[-1]].model_copy(update={"lengths": []})
+    else:
+        scores.pop()
+    return message.model_copy(update={"scores": tuple(scores)})
 
 
 def finish(message: TerminationMessage) -> NoReturn:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 
-from deepcoder_api.evaluation import CARD_MAX_TOKENS, BenchmarkScore
+from deepcoder_api.evaluation import CARD_MAX_TOKENS
 from deepcoder_api.evaluation_report import (
     AnswerSampling,
     BenchmarkReport,
@@ -16,6 +16,7 @@ from deepcoder_api.evaluation_report import (
     Grader,
     MeasuredModel,
 )
+from deepcoder_api.evaluation_status import BenchmarkScore, LengthPass
 from deepcoder_evaluation.answers import Outcome
 from deepcoder_evaluation.benchmarks.kind import LoadedBenchmark
 from deepcoder_evaluation.job import EvaluationJob
@@ -97,6 +98,7 @@ def status_scores(report: EvaluationReport) -> tuple[BenchmarkScore, ...]:
             passAt1=one.pass_at_1,
             rating=one.rating.rating if one.rating else None,
             percentile=one.rating.percentile if one.rating else None,
+            lengths=[LengthPass(tokens=score.tokens, passAt1=round(score.pass_at_1, 6)) for score in one.scores],
         )
         for one in report.benchmarks
     )

@@ -43,7 +43,6 @@ def foundations(owner: Owner, operator_namespace: str, spec: EvaluationSpec) -> 
     operator = objects.from_operator(operator_namespace)
     asking = [evaluator, *([objects.FROM_NAMESPACE] if spec.serve else [])]
     engine_policy = objects.network_policy(owner, "engine", [objects.ingress_rule(asking, GENERATE_PORT)], egress=True)
-    engine_service = objects.service(owner, "engine", "engine", {"generate": GENERATE_PORT})
     return [
         objects.service_account(owner, "pods"),
         objects.service_account(owner, "sandbox"),
@@ -52,9 +51,14 @@ def foundations(owner: Owner, operator_namespace: str, spec: EvaluationSpec) -> 
         *([engine_policy] if serves else []),
         objects.network_policy(owner, "evaluator", [objects.ingress_rule([operator], ORCHESTRATOR_PORT)], egress=True),
         objects.service(owner, "sandbox", "sandbox", {"grading": SANDBOX_PORT}, headless=True),
-        *([engine_service] if serves else []),
+        *([engine_service(owner)] if serves else []),
         objects.disruption_budget(owner, "sandbox"),
     ]
+
+
+def engine_service(owner: Owner) -> Document:
+    """The name of the servers that answer."""
+    return objects.service(owner, "engine", "engine", {"generate": GENERATE_PORT})
 
 
 def served_at(owner: Owner) -> str:

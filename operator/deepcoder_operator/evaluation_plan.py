@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from deepcoder_api.evaluation import EvaluationStatus
+from deepcoder_api.evaluation_status import EvaluationStatus
 from deepcoder_api.lifecycle import EvaluationProgress, TerminationMessage
 from deepcoder_api.manifest import EvaluationResource, TrainingRunResource
 from deepcoder_api.resolve import ResolvedEvaluation
@@ -13,6 +13,7 @@ from deepcoder_operator import evaluation_objects, gates
 from deepcoder_operator.draft import ENDED, Draft, ended
 from deepcoder_operator.endings import cannot_start, waiting_for
 from deepcoder_operator.evaluated_model import Found, Unavailable, find_model
+from deepcoder_operator.expiry import seconds_left, with_expiry
 from deepcoder_operator.frozen import Frozen, config_map, read_frozen
 from deepcoder_operator.labels import Owner
 from deepcoder_operator.observed import Children
@@ -66,10 +67,11 @@ def plan_evaluation(
     meta = evaluation.metadata
     owner = Owner("Evaluation", meta.namespace, meta.name, meta.uid)
     if evaluation.status.phase in ENDED:
-        plan = ended(evaluation.status, meta.generation, children)
-        served = evaluation.status.phase == "Succeeded" and evaluation.spec.serve
-        return _served(plan, evaluation, owner, children, around) if served else plan
+        return _after_the_end(evaluation, owner, children, around)
     draft = Draft(evaluation.status, meta.generation, around.now, children)
+    gates.resumed(draft, suspend=evaluation.spec.suspend)
+    if evaluation.spec.suspend and children.config is None:
+        return gates.suspended(draft, children)
     frozen = _frozen(evaluation, children, facts, around)
     if isinstance(frozen, Unavailable):
         if frozen.failure is not None:
@@ -81,6 +83,7 @@ def plan_evaluation(
     draft.set(model=frozen.resource.model_uri)
     parts: tuple[Callable[[Context], EvaluationPlan | None], ...] = (
         _finished,
+        _suspended,
         _within_deadline,
         _fit_for_a_cluster,
         _runtime_class,
@@ -119,6 +122,10 @@ def _finished(context: Context) -> EvaluationPlan | None:
     """The good end, which holds whatever else went wrong meanwhile: a deadline, a server."""
     trial = read_trial(context.children, "evaluator", context.secrets, context.around.now)
     return _succeed(context, trial.message) if trial.state == "done" and trial.message is not None else None
+
+
+def _suspended(context: Context) -> EvaluationPlan | None:
+    return gates.suspended(context.draft, context.children) if context.evaluation.spec.suspend else None
 
 
 def _within_deadline(context: Context) -> EvaluationPlan | None:
@@ -216,13 +223,27 @@ def _succeed(context: Context, message: TerminationMessage) -> EvaluationPlan:
     scores = list(message.scores or ())
     first = scores[0].pass_at_1 if scores else None
     total = context.evaluation.status.total
-    context.draft.set(scores=scores, pass_at_1=first, report=message.uri, answered=total)
+    lengths = scores[0].lengths if scores else []
+    by_length = ", ".join(f"{one.tokens}: {one.pass_at_1:.3f}" for one in lengths) if len(lengths) > 1 else None
+    context.draft.set(scores=scores, pass_at_1=first, pass_at_1_by_length=by_length, report=message.uri, answered=total)
     said = ", ".join(f"{score.name}: pass@1 {score.pass_at_1:.3f} over {score.problems} problems" for score in scores)
-    if not context.evaluation.spec.serve:
+    if not context.evaluation.spec.serve or context.evaluation.spec.suspend:
         return context.draft.succeed(said or "done")
     address = evaluation_objects.served_at(context.owner)
     plan = context.draft.succeed(f"{said or 'done'}; {context.frozen.resource.model_name} is served at {address}")
     return _served(plan, context.evaluation, context.owner, context.children, context.around)
+
+
+def _after_the_end(
+    evaluation: EvaluationResource, owner: Owner, children: Children, around: Surroundings
+) -> EvaluationPlan:
+    """What is no longer needed goes; a model that is served stays up until it is suspended or its time is over."""
+    spec, status = evaluation.spec, evaluation.status
+    left = seconds_left(status.completion_time, spec.ttl_seconds_after_finished, around.now)
+    plan = ended(status, evaluation.metadata.generation, children)
+    if status.phase == "Succeeded" and spec.serve and not spec.suspend and left != 0:
+        plan = _served(plan, evaluation, owner, children, around)
+    return with_expiry(plan, children, left)
 
 
 def _served(
@@ -237,4 +258,5 @@ def _served(
     frozen = read_frozen(ResolvedEvaluation, children.config)
     draft = Draft(evaluation.status, evaluation.metadata.generation, around.now, children)
     gates.deployed(draft, children, evaluation_objects.engine_deployment(owner, frozen))
+    draft.actions += missing(children, [evaluation_objects.engine_service(owner)])
     return replace(plan, actions=(*kept, *draft.actions))

@@ -13,7 +13,7 @@ from deepcoder_api.specification import SandboxSpec
 from deepcoder_operator.draft import Draft
 from deepcoder_operator.endings import cannot_start, waiting_for
 from deepcoder_operator.observed import Children, PodSeen
-from deepcoder_operator.plan import Create, Document, Failure, Plan, Scale, Status
+from deepcoder_operator.plan import Create, Document, Failure, Plan, Scale, Status, release
 from deepcoder_operator.projection import parse_time
 from deepcoder_operator.trials import read_trial
 
@@ -36,6 +36,20 @@ def within_deadline(
         return None
     cause = f"spec.activeDeadlineSeconds: {seconds}: it had not finished that long after {started}"
     return draft.fail(Failure("DeadlineExceeded", cause))
+
+
+def suspended(draft: Draft[Status], children: Children) -> Plan[Status]:
+    """spec.suspend: every pod goes. As with a Job, a deadline counts anew once the resource goes on."""
+    draft.actions = list(release(children))
+    draft.set(start_time=None)
+    draft.condition("Suspended", "True", "Suspended", "spec.suspend is true")
+    return draft.wait("Suspended", "Suspended", "suspended: nothing runs; spec.suspend: false goes on")
+
+
+def resumed(draft: Draft[Status], *, suspend: bool) -> None:
+    """A resource that was suspended and is no longer says so."""
+    if not suspend and draft.is_true("Suspended"):
+        draft.condition("Suspended", "False", "Resumed", "spec.suspend is false again")
 
 
 def local_only(draft: Draft[Status], uris: Sequence[tuple[str, str | None]]) -> Plan[Status] | None:

@@ -9,7 +9,7 @@ from typing import Any, Generic, cast
 
 from pydantic import ValidationError
 
-from deepcoder_api.evaluation import EvaluationStatus
+from deepcoder_api.evaluation_status import EvaluationStatus
 from deepcoder_api.manifest import EvaluationResource, ManifestError, Resource, TrainingRunResource, parse_resource
 from deepcoder_api.training_run import TrainingRunStatus
 from deepcoder_operator.carry_out import Trouble

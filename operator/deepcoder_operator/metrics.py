@@ -42,10 +42,39 @@ class Metrics:
             "deepcoder_operator_resources", "Resources by phase.", ["kind", "phase"], registry=self._registry
         )
 
+        of_a_benchmark = ["namespace", "name", "benchmark"]
+        self._pass_at_1 = Gauge(
+            "deepcoder_operator_evaluation_pass_at_1",
+            "Mean share of accepted answers of an Evaluation that has succeeded, by response limit in tokens.",
+            [*of_a_benchmark, "tokens"],
+            registry=self._registry,
+        )
+        self._rating = Gauge(
+            "deepcoder_operator_evaluation_rating",
+            "Codeforces rating of an Evaluation that has succeeded.",
+            of_a_benchmark,
+            registry=self._registry,
+        )
+
     def text(self, resources: Iterable[ResourceSeen], queue_depth: int) -> bytes:
         """All metrics in Prometheus' text form."""
         self._queue_depth.set(queue_depth)
         self._resources.clear()
-        for (kind, phase), count in Tally((seen.key.kind, seen.phase or "Pending") for seen in resources).items():
+        seen = list(resources)
+        for (kind, phase), count in Tally((one.key.kind, one.phase or "Pending") for one in seen).items():
             self._resources.labels(kind, phase).set(count)
+        self._pass_at_1.clear()
+        self._rating.clear()
+        for one in seen:
+            if one.key.kind == "Evaluation" and one.phase == "Succeeded":
+                self._scored(one)
         return generate_latest(self._registry)
+
+    def _scored(self, seen: ResourceSeen) -> None:
+        """The scores that stand in its status. The evaluator, which has them first, is gone when they would be read."""
+        for score in seen.document()["status"].get("scores") or ():
+            labels = (seen.key.namespace, seen.key.name, str(score["name"]))
+            for length in score.get("lengths") or ():
+                self._pass_at_1.labels(*labels, str(length["tokens"])).set(length["passAt1"])
+            if score.get("rating") is not None:
+                self._rating.labels(*labels).set(score["rating"])

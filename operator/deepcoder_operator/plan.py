@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
-from deepcoder_api.evaluation import EvaluationStatus
+from deepcoder_api.evaluation_status import EvaluationStatus
 from deepcoder_api.training_run import TrainingRunStatus
 from deepcoder_operator.frozen import Images
 from deepcoder_operator.observed import Children

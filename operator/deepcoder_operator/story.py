@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from deepcoder_api.evaluation import EvaluationStatus
+from deepcoder_api.evaluation_status import EvaluationStatus
 from deepcoder_api.status import Condition
 from deepcoder_api.training_run import TrainingRunStatus
 from deepcoder_operator.plan import Status

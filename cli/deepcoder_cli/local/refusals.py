@@ -18,7 +18,7 @@ def refusals(resources: Sequence[Resource], secrets: Mapping[str, str]) -> list[
     found: list[str] = []
     for resource in resources:
         title = f"{resource.kind}/{resource.metadata.name}"
-        texts = (*_model(resource, runs), *_serve(resource), *_secrets(resource, secrets))
+        texts = (*_model(resource, runs), *_of_a_cluster(resource), *_secrets(resource, secrets))
         found += [f"{title}: {text}" for text in texts]
     return found
 
@@ -47,10 +47,15 @@ def _model(resource: Resource, runs: Mapping[str, TrainingRunResource]) -> list[
     return []
 
 
-def _serve(resource: Resource) -> list[str]:
-    if isinstance(resource, EvaluationResource) and resource.spec.serve:
-        return ["spec.serve: true: a Service is a cluster's; here an engine ends with its evaluation"]
-    return []
+def _of_a_cluster(resource: Resource) -> list[str]:
+    if not isinstance(resource, EvaluationResource):
+        return []
+    found: list[str] = []
+    if resource.spec.serve:
+        found.append("spec.serve: true: a Service is a cluster's; here an engine ends with its evaluation")
+    if resource.spec.suspend:
+        found.append("spec.suspend: true: it is not to run; leave its file out, or set it to false")
+    return found
 
 
 def _secrets(resource: Resource, secrets: Mapping[str, str]) -> list[str]:

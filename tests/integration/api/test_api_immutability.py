@@ -11,6 +11,7 @@ from tests.control_plane import ControlPlane
 from tests.resource_documents import evaluation, training_run
 
 FIXED = "fixed once created; of a spec only"
+MUTABLE_EVALUATION = "activeDeadlineSeconds, sandbox.replicas, suspend, ttlSecondsAfterFinished"
 
 # A change of every kind of field: required, defaulted, without a default, inside a partly mutable part.
 REFUSED_RUN_CHANGES: dict[str, dict[str, Any]] = {
@@ -55,6 +56,8 @@ REFUSED_EVALUATION_CHANGES: dict[str, dict[str, Any]] = {
 ALLOWED_EVALUATION_CHANGES: dict[str, dict[str, Any]] = {
     "sandbox.replicas": {"sandbox": {"replicas": 2}},
     "activeDeadlineSeconds": {"activeDeadlineSeconds": 3600},
+    "suspend": {"suspend": True},
+    "ttlSecondsAfterFinished": {"ttlSecondsAfterFinished": 0},
 }
 
 
@@ -96,13 +99,13 @@ def test_an_evaluation_is_fixed(control_plane: ControlPlane, created: str, field
     """The refusal names the field that changed, and it alone."""
     code, words = patch(control_plane, created, "dcev", "before", REFUSED_EVALUATION_CHANGES[field])
     assert code != 0
-    assert f'{field}: Invalid value: "object": {FIXED} activeDeadlineSeconds, sandbox.replicas may change' in words
+    assert f'{field}: Invalid value: "object": {FIXED} {MUTABLE_EVALUATION} may change' in words
     assert words.count(FIXED) == 1
 
 
 @pytest.mark.parametrize("field", ALLOWED_EVALUATION_CHANGES)
 def test_what_may_change_of_an_evaluation(control_plane: ControlPlane, created: str, field: str) -> None:
-    """Sandbox replicas and the deadline are taken."""
+    """Sandbox replicas, suspend, the deadline and the time to live are taken."""
     code, words = patch(control_plane, created, "dcev", "before", ALLOWED_EVALUATION_CHANGES[field])
     assert code == 0, words
     assert "no change" not in words

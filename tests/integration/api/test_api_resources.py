@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deepcoder_api.evaluation import EvaluationStatus
+from deepcoder_api.evaluation_status import EvaluationStatus
 from deepcoder_api.manifest import EvaluationResource, TrainingRunResource, parse_resource
 from deepcoder_api.specification import kubernetes_form
 from deepcoder_api.training_run import TrainingRunStatus

@@ -84,6 +84,10 @@ class Hand:
         """Merge into the status of an object."""
         self.call("PATCH", url_path(kind, self.namespace, name, "status"), {"status": status})
 
+    def patch_spec(self, kind: str, name: str, spec: Document) -> None:
+        """Merge into the spec of an object."""
+        self.call("PATCH", url_path(kind, self.namespace, name), {"spec": spec})
+
     def owned(self, uid: str) -> dict[str, list[Document]]:
         """All objects that carry the label of this owner, by kind."""
         query = {"labelSelector": f"deepcoder.dev/owner-uid={uid}"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepcoder_api.evaluation import BenchmarkScore
+from deepcoder_api.evaluation_status import BenchmarkScore
 from tests.integration.operator.cluster_hand import Hand, eventually
 from tests.operator_builders import evaluation_spec, run_spec
 
@@ -43,6 +43,33 @@ def test_an_evaluation_of_a_run_that_failed_fails_with_its_cause(hand: Hand) -> 
     status = hand.phase("Evaluation", "after", "Failed")
     assert 'the TrainingRun "tiny" has failed' in status["message"]
     assert "optimizerStepsPerStep" in status["message"]
+
+
+def test_an_evaluation_is_suspended_and_goes_on(hand: Hand) -> None:
+    """By kubectl's patch: its Deployments go and come back, with no second preflight; at its end its Jobs live on
+    as long as is said."""
+    uid = hand.create("Evaluation", "paused", spec=evaluation_spec(ttlSecondsAfterFinished=3600))["metadata"]["uid"]
+    hand.end_pod("paused", "preflight", "done")
+    hand.run_pod("paused", "sandbox")
+    hand.run_pod("paused", "engine")
+    hand.pod("paused", "evaluator")
+    hand.phase("Evaluation", "paused", "Running")
+    hand.patch_spec("Evaluation", "paused", {"suspend": True})
+    status = hand.phase("Evaluation", "paused", "Suspended")
+    assert "startTime" not in status
+    eventually("the end of all pods", lambda: not {"Deployment", "Service"} & hand.owned(uid).keys())
+    eventually("the end of the evaluator", lambda: len(hand.owned(uid).get("Job", [])) == 1)
+    hand.patch_spec("Evaluation", "paused", {"suspend": False})
+    hand.condition("Evaluation", "paused", "Suspended", "False", "Resumed")
+    eventually("both Deployments", lambda: len(hand.owned(uid).get("Deployment", [])) == 2)
+    hand.run_pod("paused", "sandbox")
+    hand.run_pod("paused", "engine")
+    hand.pod("paused", "evaluator")
+    hand.end_pod("paused", "evaluator", "done", uri="s3://bucket/report.json", scores=())
+    hand.phase("Evaluation", "paused", "Succeeded")
+    hand.patch_spec("Evaluation", "paused", {"ttlSecondsAfterFinished": 0})
+    eventually("the end of all Jobs", lambda: "Job" not in hand.owned(uid))
+    assert hand.status("Evaluation", "paused")["phase"] == "Succeeded"
 
 
 def _run_succeeds(hand: Hand) -> None:

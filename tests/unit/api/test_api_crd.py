@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from deepcoder_api.crd import crd_documents, evaluation_crd, training_run_crd
-from deepcoder_api.evaluation import EvaluationSpec, EvaluationStatus
+from deepcoder_api.evaluation import EvaluationSpec
+from deepcoder_api.evaluation_status import EvaluationStatus
 from deepcoder_api.training_run import TrainingRunSpec, TrainingRunStatus
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepcoder_api.evaluation import BenchmarkScore
+from deepcoder_api.evaluation_status import BenchmarkScore
 from deepcoder_api.lifecycle import EXIT_CODES, TerminationMessage, parse_termination_message
 
 

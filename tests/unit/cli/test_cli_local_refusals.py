@@ -54,6 +54,7 @@ def parsed(*documents: Document) -> list[Resource]:
             KEYS,
             ['spec.model.secretName: "hub": the variable HF_TOKEN stands in for the Secret here, and is not set'],
         ),
+        ([evaluation(suspend=True)], {}, ["spec.suspend: true: it is not to run; leave its file out, or set it to"]),
         ([evaluation(serve=True)], {}, ["spec.serve: true: a Service is a cluster's; here an engine ends"]),
         (
             [evaluation(model={"endpoint": {"url": "https://host", "name": "m", "secretName": "openai"}})],

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import pytest
 
+from deepcoder_api.evaluation_status import BenchmarkScore, LengthPass
 from deepcoder_api.lifecycle import TerminationMessage, parse_termination_message
 from deepcoder_data.termination import LIMIT_BYTES, PermanentError, RetryableError, run_process, write_message
 
@@ -65,3 +66,23 @@ def test_a_long_cause_is_cut_to_what_kubernetes_keeps(message_file: Path) -> Non
     message = parse_termination_message(content.decode())
     assert message is not None
     assert message.cause.startswith("π" * 512)
+
+
+@pytest.mark.parametrize(("benchmarks", "fits"), [(4, True), (12, False), (32, False)])
+def test_of_scores_that_are_too_many_the_details_go_first(message_file: Path, benchmarks: int, fits: bool) -> None:
+    """Eight lengths of each benchmark do not fit what Kubernetes keeps; the scores themselves do, the first first."""
+    lengths = [LengthPass(tokens=4096 * n, pass_at_1=0.123456) for n in range(1, 9)]
+    scores = tuple(
+        BenchmarkScore(name=f"benchmark-{n}", problems=279, pass_at_1=1 / 3, lengths=lengths) for n in range(benchmarks)
+    )
+    write_message(TerminationMessage(outcome="done", uri="s3://bucket/report.json", cause="x" * 99, scores=scores))
+
+    content = message_file.read_bytes()
+    assert len(content) <= LIMIT_BYTES
+    message = parse_termination_message(content.decode())
+    assert message is not None
+    assert [score.name for score in message.scores or ()] == [score.name for score in scores]
+    detailed = [bool(score.lengths) for score in message.scores or ()]
+    assert detailed == sorted(detailed, reverse=True)
+    assert all(detailed) is fits
+    assert message.uri == "s3://bucket/report.json"

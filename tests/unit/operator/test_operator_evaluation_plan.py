@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deepcoder_api.evaluation import BenchmarkScore
+from deepcoder_api.evaluation_status import BenchmarkScore
 from deepcoder_api.lifecycle import EvaluationProgress
 from deepcoder_api.specification import kubernetes_form
 from deepcoder_operator.observed import Children

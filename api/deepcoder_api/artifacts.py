@@ -87,6 +87,12 @@ class RunPaths:
         return f"{self.root}/validation/step-{step:06d}"
 
 
+def holds_folder(checkpoint: str) -> str:
+    """The folder of the Holds on a checkpoint, beside the folder of all checkpoints of its run."""
+    root, _, step = checkpoint.rstrip("/").rpartition("/checkpoints/")
+    return f"{root}/holds/{step}"
+
+
 def dataset_uri(storage_uri: str, key: str) -> str:
     """The folder of a prepared dataset with content key `key`."""
     return f"{storage_uri.rstrip('/')}/datasets/{key}"
@@ -149,6 +155,13 @@ class Head(Strict):
     checkpoint: str | None = None
     step: int = Field(default=0, ge=0)
     time: str | None = None
+
+
+class Hold(Strict):
+    """holds/step-N/ID.json: somebody reads this checkpoint, which is not pruned until then."""
+
+    holder: str = Field(description="Who, for people.")
+    expires: str = Field(description="Until when, RFC 3339; it is renewed meanwhile.")
 
 
 class ValidationResult(Strict):

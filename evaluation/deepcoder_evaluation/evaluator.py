@@ -34,6 +34,7 @@ from deepcoder_evaluation.cutting import Cutter
 from deepcoder_evaluation.engines import KEY_VARIABLE, Engines
 from deepcoder_evaluation.folders import ResultFolder, StoredFolder
 from deepcoder_evaluation.grading import Grader
+from deepcoder_evaluation.holding import hold_of, release, renewed
 from deepcoder_evaluation.job import EvaluationJob, job_of
 from deepcoder_evaluation.markdown import markdown_table
 from deepcoder_evaluation.measurement import Measurement, answer_count
@@ -148,14 +149,33 @@ async def write_results(
     await until_kept(lambda: asyncio.to_thread(folder.put, REPORT, content), REPORT)
 
 
-async def _serve_and_evaluate(
+async def serve_and_evaluate(
     evaluation: ResolvedEvaluation, engine: str, sandbox: str, bind: str, port: int
 ) -> TerminationMessage:
+    """The evaluation of a resource, with its progress served at `port`, as the message that it ends with.
+
+    A checkpoint that it measures is held meanwhile; one that may be measured again by a next try stays so.
+    """
     count = Count()
     server = uvicorn.Server(uvicorn.Config(application(count), host=bind, port=port, log_level="warning"))
     serving = asyncio.create_task(server.serve())
     try:
         store = open_store(evaluation.spec.storage)
+        hold = hold_of(evaluation, store)
+        async with renewed(hold):
+            message = await _evaluate(evaluation, store, engine, sandbox, count)
+        if message.outcome != "retryable":
+            await asyncio.to_thread(release, hold)
+        return message
+    finally:
+        server.should_exit = True
+        await asyncio.wait([serving], timeout=CLOSE_SECONDS)
+
+
+async def _evaluate(
+    evaluation: ResolvedEvaluation, store: ObjectStore, engine: str, sandbox: str, count: Count
+) -> TerminationMessage:
+    try:
         paths = EvaluationPaths(evaluation.spec.storage.uri, evaluation.namespace, evaluation.name, evaluation.uid)
         folder = StoredFolder(store, paths.root)
         engines = Engines(engine, foreign=evaluation.spec.model.endpoint is not None, key=os.environ.get(KEY_VARIABLE))
@@ -164,9 +184,6 @@ async def _serve_and_evaluate(
     except (EngineError, SandboxError, StoreError, ValueError) as error:
         log.error("evaluation failed", error=repr(error))
         return failure(error)
-    finally:
-        server.should_exit = True
-        await asyncio.wait([serving], timeout=CLOSE_SECONDS)
 
 
 def failure(error: Exception) -> TerminationMessage:
@@ -188,7 +205,7 @@ def main() -> TerminationMessage:
     arguments = parser.parse_args()
     evaluation = ResolvedEvaluation.model_validate_json(Path(os.environ["DEEPCODER_CONFIG"]).read_text())
     return asyncio.run(
-        _serve_and_evaluate(evaluation, arguments.engine, arguments.sandbox, arguments.bind, arguments.port)
+        serve_and_evaluate(evaluation, arguments.engine, arguments.sandbox, arguments.bind, arguments.port)
     )
 
 

@@ -19,15 +19,31 @@ from deepcoder_evaluation.benchmarks.loading import load_benchmark
 from deepcoder_evaluation.benchmarks.registry import kinds
 from deepcoder_evaluation.chat import EngineError
 from deepcoder_evaluation.engines import KEY_VARIABLE, Engines, check_address
+from deepcoder_evaluation.holding import hold_of, release, take
 from deepcoder_evaluation.job import job_of
 
 ADDRESS_SECONDS = 60.0
 
 
 def preflight(evaluation: ResolvedEvaluation, store: ObjectStore) -> str:
-    """Check bucket, key, model and every row of every benchmark; returns a sentence. Raises PermanentError."""
+    """Check bucket, key, model and every row of every benchmark; returns a sentence. Raises PermanentError.
+
+    A checkpoint is held before it is looked at, so that what was seen to be there stays.
+    """
+    check_storage(store, evaluation.spec.storage)
+    hold = hold_of(evaluation, store)
+    take(hold)
+    try:
+        return _check(evaluation, store)
+    except RetryableError:
+        raise
+    except PermanentError:
+        release(hold)
+        raise
+
+
+def _check(evaluation: ResolvedEvaluation, store: ObjectStore) -> str:
     spec = evaluation.spec
-    check_storage(store, spec.storage)
     if spec.model.endpoint is not None:
         _check_endpoint(evaluation, spec.model.endpoint)
     else:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from deepcoder_data.folders import commit_folder
+from deepcoder_data.holds import delete_unless_held, holders
 from deepcoder_data.store import ObjectStore
 from deepcoder_data.termination import PermanentError, RetryableError
 from deepcoder_evaluation import preflight as evaluation_preflight
@@ -58,11 +59,11 @@ class Stored:
             given[name] = {**given.get(name, {}), **part}
         return run_preflight.preflight(resolved_run(**given), self.store)
 
-    def evaluation(self) -> str:
+    def evaluation(self, model: str | None = None) -> str:
         """The preflight of an evaluation over what is stored, on this server."""
         return evaluation_preflight.preflight(
             resolved_evaluation(
-                self.model,
+                model or self.model,
                 benchmarks=[{"name": "held-out", "kind": "jsonl", "uri": self.problems}],
                 storage={"uri": self.folder, "endpoint": self.endpoint, "secretName": "s3-credentials"},
             ),
@@ -87,6 +88,19 @@ def test_what_is_in_order_passes_and_leaves_no_trace(stored: Stored) -> None:
     assert stored.run() == "the model, the bucket and 1 file(s) of problems are there"
     assert stored.evaluation() == "the model, the bucket and 2 problems of 1 benchmark(s) are there"
     assert [entry.uri for entry in stored.store.list(stored.folder)] == before
+
+
+def test_a_checkpoint_is_held_before_it_is_looked_at(stored: Stored, model_folder: Path, tmp_path: Path) -> None:
+    """What was seen to be there is not pruned; where it is not there, no hold is left."""
+    checkpoint = f"{stored.folder}/runs/team/tiny/0123/checkpoints/step-000002"
+    with pytest.raises(PermanentError, match="is not complete"):
+        stored.evaluation(f"{checkpoint}/model")
+    assert holders(stored.store, checkpoint) == []
+    shutil.copytree(model_folder, tmp_path / "checkpoint" / "model")
+    commit_folder(stored.store, tmp_path / "checkpoint", checkpoint)
+    stored.evaluation(f"{checkpoint}/model")
+    assert holders(stored.store, checkpoint) == ["Evaluation default/tiny"]
+    assert delete_unless_held(stored.store, checkpoint) == ["Evaluation default/tiny"]
 
 
 def test_a_file_to_keep_apart_from_must_be_there(stored: Stored) -> None:

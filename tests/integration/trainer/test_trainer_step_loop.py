@@ -24,6 +24,7 @@ from deepcoder_api.resolve import ResolvedRun
 from deepcoder_api.resolved_stage import ResolvedStage
 from deepcoder_data.folders import read_completion
 from deepcoder_data.head import claim_head, read_head
+from deepcoder_data.holds import CheckpointHold
 from deepcoder_data.store import AccessDeniedError, ObjectStore
 from deepcoder_trainer.batch import read_batch
 from deepcoder_trainer.orchestrator.checkpoints import Checkpoints
@@ -305,6 +306,17 @@ async def test_a_run_leaves_its_last_checkpoints_its_samples_and_a_head(world: W
     assert completion.metadata == {"attempt": "1"}
     # Nothing is published before the first step, which the base model samples, nor after the last.
     assert [c.version for c in attempt.ranks.done if isinstance(c, Publish)] == [1, 2, 3, 4]
+
+
+async def test_a_checkpoint_that_is_being_measured_is_not_pruned(world: World) -> None:
+    """It stays whole beside the newest two, though nothing else needs it."""
+    hold = CheckpointHold(world.store, world.paths.checkpoint(2), "one", "Evaluation team/one")
+    hold.take()
+    async with world.attempt(1) as attempt:
+        await attempt.loop.execute()
+    assert world.steps("checkpoints") == [2, 4, 5]
+    assert read_completion(world.store, world.paths.checkpoint(2)) is not None
+    assert world.steps("journal") == [5]
 
 
 async def test_a_run_leaves_the_figures_of_its_steps(world: World) -> None:

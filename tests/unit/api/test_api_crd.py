@@ -87,7 +87,7 @@ def test_it_fits_into_kubectls_annotation(kind: str) -> None:
     ("kind", "mutable"),
     [
         ("TrainingRun", {"rollout.replicas", "sandbox.replicas", "activeDeadlineSeconds", "failurePolicy.maxRestarts"}),
-        ("Evaluation", {"sandbox.replicas", "activeDeadlineSeconds"}),
+        ("Evaluation", {"sandbox.replicas", "suspend", "activeDeadlineSeconds", "ttlSecondsAfterFinished"}),
     ],
 )
 def test_all_but_what_may_change_is_fixed(kind: str, mutable: set[str]) -> None:

@@ -18,6 +18,7 @@ from deepcoder_api.lifecycle import ScoredCheckpoint
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_data.folders import commit_folder, delete_completed, download_folder, remove_incomplete
 from deepcoder_data.head import FencedError, advance_head, claim_head, read_head
+from deepcoder_data.holds import delete_unless_held
 from deepcoder_data.store import ObjectStore
 from deepcoder_trainer.orchestrator.behind import OneBehind
 from deepcoder_trainer.orchestrator.journal import Journal
@@ -148,15 +149,19 @@ class Checkpoints:
         return sorted(int(match[1]) for name in names if (match := _NAME.search(name)))
 
     async def _prune(self, newest: int) -> None:
-        """Keep the newest checkpoints, the best ones, and the journal that follows the oldest of the newest."""
+        """Keep the newest checkpoints, the best, those that are held, and the journal from the oldest of the newest."""
         committed = [step for step in await self._complete() if step <= newest]
         last = committed[-self._keep.keep_last :]
         kept = {*last, *best_steps(committed, self._scores, self._keep.keep_best)}
-        self._steps = tuple(sorted(kept))
         for step in committed:
-            if step not in kept:
-                uri = self._paths.checkpoint(step)
-                await stored(lambda uri=uri: delete_completed(self._store, uri), f"delete {uri}")
+            if step in kept:
+                continue
+            uri = self._paths.checkpoint(step)
+            held = await stored(lambda uri=uri: delete_unless_held(self._store, uri), f"delete {uri}")
+            if held:
+                log.info("a checkpoint is held and stays", step=step, holders=held)
+                kept.add(step)
+        self._steps = tuple(sorted(kept))
         await self._journal.remove_through(last[0])
 
 

@@ -16,7 +16,7 @@ from deepcoder_operator.plan import Action, Create, Delete, Plan, Scale, Select
 from deepcoder_operator.projection import see_deployment, see_job, see_named
 from deepcoder_operator.run_context import RunFacts
 from deepcoder_operator.run_plan import plan_run
-from tests.operator_builders import DATASET, around, ends, evaluation, pod, progress, says, training_run
+from tests.operator_builders import DATASET, IMAGES, around, ends, evaluation, pod, progress, says, training_run
 
 Resource = TypeVar("Resource", TrainingRunResource, EvaluationResource)
 
@@ -30,6 +30,7 @@ class World(Generic[Resource]):
         self.run_facts = RunFacts(runtime_class_there=True)
         self.evaluation_facts = EvaluationFacts(runtime_class_there=True)
         self.seconds = 0.0
+        self.images = IMAGES
         self._made = 0
 
     def look(self) -> Plan[Any]:
@@ -47,9 +48,10 @@ class World(Generic[Resource]):
 
     def plan(self) -> Plan[Any]:
         """What would be done now."""
+        now = replace(around(self.seconds), images=self.images)
         if isinstance(self.resource, TrainingRunResource):
-            return plan_run(self.resource, self.children, self.run_facts, around(self.seconds))
-        return plan_evaluation(self.resource, self.children, self.evaluation_facts, around(self.seconds))
+            return plan_run(self.resource, self.children, self.run_facts, now)
+        return plan_evaluation(self.resource, self.children, self.evaluation_facts, now)
 
     def settle(self) -> Plan[Any]:
         """Look until nothing is left to do at once."""

@@ -542,11 +542,11 @@ ACROSS_FIELDS = (
         create='spec.contextLengths: Invalid value: "object": shorter lengths of an endpoint\'s answers need',
     ),
     _evaluation(
-        "another-engine-without-its-image",
+        "another-engine-without-a-gpu",
         "spec.engine",
-        {"kind": "sglang"},
-        validate="spec.engine.pod.image: kind sglang needs its image, such as the one its makers publish",
-        create='spec.engine.pod.image: Invalid value: "object": an engine other than vllm needs its image',
+        {"kind": "sglang", "gpusPerReplica": 0},
+        validate="spec.engine.gpusPerReplica: kind sglang needs a GPU; vllm alone serves on CPU",
+        create='spec.engine.gpusPerReplica: Invalid value: "object": an engine other than vllm needs a GPU',
     ),
     _evaluation(
         "serve-what-is-served",

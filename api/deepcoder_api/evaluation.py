@@ -104,11 +104,6 @@ EngineKind = Literal["vllm", "sglang", "tgi", "tensorrt-llm"]
 # On the specification and not on the engine itself: its default, which says nothing, is looked at by its own rules.
 _OTHER_ENGINES: list[Any] = [
     {
-        "rule": "self.engine.kind == 'vllm' || (has(self.engine.pod) && has(self.engine.pod.image))",
-        "fieldPath": ".engine.pod.image",
-        "message": "an engine other than vllm needs its image",
-    },
-    {
         "rule": "self.engine.kind == 'vllm' || self.engine.gpusPerReplica > 0",
         "fieldPath": ".engine.gpusPerReplica",
         "message": "an engine other than vllm needs a GPU",
@@ -122,7 +117,8 @@ class EngineSpec(Specification):
     kind: EngineKind = Field(
         default="vllm",
         description="The serving engine. sglang, tgi (Text Generation Inference) and tensorrt-llm (trtllm-serve) need "
-        "pod.image and a GPU; they tell no token ids, so that shorter contextLengths are approximate.",
+        "a GPU, and an image by the chart's images.engines or by pod.image; they tell no token ids, so that shorter "
+        "contextLengths are approximate.",
     )
     replicas: int = Field(default=1, ge=1, le=512, description="Engine pods.")
     gpus_per_replica: int = Field(default=1, ge=0, le=16, description="GPUs of each pod; 0 serves on CPU.")
@@ -142,9 +138,7 @@ class EngineSpec(Specification):
     pod: PodSpec = Field(default=PodSpec(), description="What is set on the engine pods.")
 
     @model_validator(mode="after")
-    def _other_engines_are_given_an_image(self) -> EngineSpec:
-        if self.kind != "vllm" and self.pod.image is None:
-            raise ValueError(f"pod.image: kind {self.kind} needs its image, such as the one its makers publish")
+    def _other_engines_have_a_gpu(self) -> EngineSpec:
         if self.kind != "vllm" and self.gpus_per_replica == 0:
             raise ValueError(f"gpusPerReplica: kind {self.kind} needs a GPU; vllm alone serves on CPU")
         return self

@@ -6,16 +6,24 @@ Pure functions of a resolved resource and of the addresses its parts have where 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from pydantic import Field
 
+from deepcoder_api.evaluation import EngineKind
 from deepcoder_api.evaluation_engines import Serving, engine_command
 from deepcoder_api.problems import Strict
 from deepcoder_api.resolve import ResolvedEvaluation, ResolvedRun
 from deepcoder_api.specification import PodSpec, Resources, SandboxPod, SandboxSpec, StorageSpec
 
-Image = Literal["worker", "trainer", "rollout", "sandbox"]
+RoleImage = Literal["worker", "trainer", "rollout", "sandbox"]
+EngineImage = Literal["engine-vllm", "engine-sglang", "engine-tgi", "engine-tensorrt-llm"]
+Image = RoleImage | EngineImage
+"""Roles' images, which are ours, and serving engines', which may be their makers'."""
+ENGINE_IMAGES: MappingProxyType[EngineKind, EngineImage] = MappingProxyType(
+    {"vllm": "engine-vllm", "sglang": "engine-sglang", "tgi": "engine-tgi", "tensorrt-llm": "engine-tensorrt-llm"}
+)
 CONFIG_PATH = "/etc/deepcoder/config.json"
 MODEL_DIRECTORY = "/model"
 WORK_DIRECTORY = "/work"
@@ -34,6 +42,8 @@ SANDBOX_DRAIN_SECONDS = 45
 SANDBOX_GRACE_SECONDS = 60
 
 _OFFLINE = {"HF_HUB_OFFLINE": "1"}
+# Images of others' making write their caches to the home of root, which a pod of ours has neither.
+_FOREIGN = {**_OFFLINE, "HOME": "/tmp"}
 # Threads that wait must not spin: on CPU the cores are shared with the other parts of the run.
 _SHARED_CORES = {"OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -252,9 +262,9 @@ def engine_process(evaluation: ResolvedEvaluation, at: Addresses, *, port: int =
     serving = Serving(at.model_directory, evaluation.model_name, at.bind, port, at.python)
     return Process(
         role="engine",
-        image="rollout",
+        image=ENGINE_IMAGES[engine.kind],
         command=engine_command(engine, serving),
-        environment={**(_vllm(engine.gpus_per_replica) if engine.kind == "vllm" else _OFFLINE), **engine.pod.env},
+        environment={**(_vllm(engine.gpus_per_replica) if engine.kind == "vllm" else _FOREIGN), **engine.pod.env},
         ports={"generate": port},
         volumes=(
             *_model_volumes(evaluation.model_uri, at),

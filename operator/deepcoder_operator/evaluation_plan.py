@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from deepcoder_api.evaluation_status import EvaluationStatus
 from deepcoder_api.lifecycle import EvaluationProgress, TerminationMessage
 from deepcoder_api.manifest import EvaluationResource, TrainingRunResource
+from deepcoder_api.processes import ENGINE_IMAGES
 from deepcoder_api.resolve import ResolvedEvaluation
 from deepcoder_operator import evaluation_objects, gates
 from deepcoder_operator.draft import ENDED, Draft, ended
@@ -86,6 +87,7 @@ def plan_evaluation(
         _suspended,
         _within_deadline,
         _fit_for_a_cluster,
+        _engine_image,
         _runtime_class,
         _foundations,
         _preflight,
@@ -144,6 +146,19 @@ def _fit_for_a_cluster(context: Context) -> EvaluationPlan | None:
     endpoint = spec.model.endpoint
     tokenizer = ("spec.model.endpoint.tokenizer", endpoint.tokenizer if endpoint else None)
     return gates.local_only(context.draft, [("spec.model.uri", spec.model.uri), tokenizer, *uris])
+
+
+def _engine_image(context: Context) -> EvaluationPlan | None:
+    spec = context.evaluation.spec
+    kind = spec.engine.kind
+    needed = spec.model.endpoint is None and spec.engine.pod.image is None
+    if not needed or context.frozen.images.find(ENGINE_IMAGES[kind]):
+        return None
+    cause = (
+        f'spec.engine.kind: "{kind}": the operator was given no image of it: set spec.engine.pod.image, or the '
+        f"chart's images.engines.{kind}, to the one that its makers publish"
+    )
+    return context.draft.fail(Failure("EngineImageNotSet", cause))
 
 
 def _runtime_class(context: Context) -> EvaluationPlan | None:

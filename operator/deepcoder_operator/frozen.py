@@ -33,6 +33,10 @@ class Images:
     pull_policy: PullPolicy
     pull_secrets: tuple[str, ...] = ()
 
+    def find(self, image: Image) -> str | None:
+        """The reference of an image; None where none was given. vLLM is what the rollout servers have too."""
+        return self.references.get(image) or (self.references["rollout"] if image == "engine-vllm" else None)
+
 
 @dataclass(frozen=True)
 class Frozen(Generic[Resolved]):

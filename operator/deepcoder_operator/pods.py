@@ -84,7 +84,7 @@ def _service_account(owner: Owner, process: Process) -> str:
 def _container(process: Process, images: Images) -> Document:
     container: Document = {
         "name": process.role,
-        "image": process.pod.image or images.references[process.image],
+        "image": process.pod.image or _reference(process, images),
         "imagePullPolicy": images.pull_policy,
         "command": list(process.command),
         "env": _environment(process),
@@ -106,6 +106,12 @@ def _container(process: Process, images: Images) -> Document:
         "startupProbe": process.startup,
     }
     return container | {key: _probe(probe) for key, probe in probes.items() if probe}
+
+
+def _reference(process: Process, images: Images) -> str:
+    found = images.find(process.image)
+    assert found is not None, f"{process.image}: the plan of an evaluation sees to it that its engine has an image"
+    return found
 
 
 def _environment(process: Process) -> list[Document]:

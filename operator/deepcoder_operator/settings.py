@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from deepcoder_api.processes import Image
+from deepcoder_api.processes import ENGINE_IMAGES, Image, RoleImage
 
 PullPolicy = Literal["Always", "IfNotPresent", "Never"]
-IMAGE_ROLES: tuple[Image, ...] = ("worker", "trainer", "rollout", "sandbox")
+IMAGE_ROLES: tuple[RoleImage, ...] = ("worker", "trainer", "rollout", "sandbox")
 
 
 class SettingsError(ValueError):
@@ -18,7 +18,10 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """What the operator was told at start. `namespaces` empty means the whole cluster."""
+    """What the operator was told at start. `images` has every role's, and of the engines' those that were given.
+
+    `namespaces` empty means the whole cluster.
+    """
 
     images: dict[Image, str]
     pull_policy: PullPolicy
@@ -37,6 +40,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         if not environment.get(variable):
             raise SettingsError(f"{variable} is not set: it must name the image of the {role} pods")
         images[role] = environment[variable]
+    for engine in ENGINE_IMAGES.values():
+        if given := environment.get(f"DEEPCODER_IMAGE_{engine.upper().replace('-', '_')}"):
+            images[engine] = given
     policy = environment.get("DEEPCODER_IMAGE_PULL_POLICY") or "IfNotPresent"
     if policy not in ("Always", "IfNotPresent", "Never"):
         raise SettingsError(f"DEEPCODER_IMAGE_PULL_POLICY is {policy!r}: it must be Always, IfNotPresent or Never")

@@ -128,6 +128,16 @@ def test_the_operator_reads_its_settings(helm: Helm, values: tuple[str, ...]) ->
     assert (settings.own_namespace, settings.port, settings.workers) == (NAMESPACE, 9000, 3)
 
 
+def test_engines_images_are_passed_on(helm: Helm) -> None:
+    """Those that are given, to the operator's own reader; the others are not said."""
+    values = ("--set-string", "images.engines.sglang=them/sglang:1,images.engines.tensorrt-llm=them/trt:2")
+    environment = {one["name"]: one.get("value", NAMESPACE) for one in container(helm.template(*values))["env"]}
+    images = read_settings(environment).images
+    assert {role: image for role, image in images.items() if role.startswith("engine-")} == {
+        "engine-sglang": "them/sglang:1", "engine-tensorrt-llm": "them/trt:2",
+    }  # fmt: skip
+
+
 def test_the_operators_pod(helm: Helm) -> None:
     """One, never two at once, restricted, with the label that network policies let in."""
     (deployment,) = of_kind(helm.template(), "Deployment")
@@ -178,6 +188,7 @@ def test_users_may_be_left_alone(helm: Helm) -> None:
 REFUSED: list[tuple[tuple[str, ...], str]] = [
     (("--set-string", "images.trainer="), "images.trainer is not set: no image is published, `make images` builds"),
     (("--set", "images.trianer=x"), "additional properties 'trianer' not allowed"),
+    (("--set", "images.engines.llamacpp=x"), "additional properties 'llamacpp' not allowed"),
     (("--set", "replicas=2"), "additional properties 'replicas' not allowed"),
     (("--set", "imagePullPolicy=Sometimes"), "imagePullPolicy"),
     (("--set", "port=80"), "port"),

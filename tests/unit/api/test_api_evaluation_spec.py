@@ -62,8 +62,7 @@ def test_answers_in_flight_grow_with_the_replicas(parts: dict[str, Any], expecte
         ({"kind": "gsm8k"}, {}, "'livecodebench'"),
         ({"kind": "aime", "release": "v5"}, {}, "release: is only for kind livecodebench, not aime"),
         ({"repeats": 0}, {}, "repeats"),
-        ({}, {"engine": {"kind": "sglang"}}, "pod.image: kind sglang needs its image"),
-        ({}, {"engine": {"kind": "tgi", "gpusPerReplica": 0, "pod": {"image": "i"}}}, "gpusPerReplica: kind tgi needs"),
+        ({}, {"engine": {"kind": "tgi", "gpusPerReplica": 0}}, "gpusPerReplica: kind tgi needs"),
         ({}, {"serve": True, "model": {"endpoint": {"url": "http://h", "name": "m"}}}, "serve: a model.endpoint is"),
     ],
 )

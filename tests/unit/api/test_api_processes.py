@@ -95,7 +95,7 @@ PROCESSES = all_processes(run(), evaluation())
         ("trainer", "deepcoder_trainer.launch", "trainer"),
         ("rollout", "deepcoder_rollout.agent", "rollout"),
         ("sandbox", "deepcoder_sandbox.server", "sandbox"),
-        ("engine", "vllm.entrypoints.openai.api_server", "rollout"),
+        ("engine", "vllm.entrypoints.openai.api_server", "engine-vllm"),
         ("evaluator", "deepcoder_evaluation.evaluator", "worker"),
     ],
 )

@@ -14,6 +14,7 @@ from deepcoder_operator.observed import Children
 from deepcoder_operator.plan import Create
 from tests.operator_builders import (
     EVALUATION_OWNER,
+    IMAGES,
     ROOT,
     after,
     conditions_of,
@@ -311,6 +312,38 @@ def test_an_engine_image_that_is_not_there_ends_the_evaluation() -> None:
     assert conditions_of(world.look())["Ready"] == ("False", "EngineWaiting")
     world.seconds = 90
     assert conditions_of(world.look())["Failed"] == ("True", "ImageNotFound")
+
+
+@pytest.mark.parametrize(
+    ("engine", "given", "image"),
+    [
+        ({"kind": "vllm"}, {}, IMAGES.references["rollout"]),
+        ({"kind": "vllm"}, {"engine-vllm": "them/vllm:1"}, "them/vllm:1"),
+        ({"kind": "sglang"}, {"engine-sglang": "them/sglang:1"}, "them/sglang:1"),
+        ({"kind": "sglang", "pod": {"image": "me/sglang:2"}}, {"engine-sglang": "them/sglang:1"}, "me/sglang:2"),
+        ({"kind": "tgi", "pod": {"image": "me/tgi:2"}}, {}, "me/tgi:2"),
+        ({"kind": "tensorrt-llm"}, {"engine-tgi": "them/tgi:1"}, None),
+    ],
+)
+def test_an_engine_runs_the_image_that_the_chart_or_the_evaluation_names(
+    engine: dict[str, Any], given: dict[str, str], image: str | None
+) -> None:
+    """Without one it fails before anything is made, and says which value is missing; the model's own pod is ours."""
+    world = evaluation_world(engine={"gpusPerReplica": 1, **engine})
+    world.images = replace(IMAGES, references={**IMAGES.references, **given})  # type: ignore[dict-item]
+    if image is None:
+        plan = world.look()
+        assert conditions_of(plan)["Failed"] == ("True", "EngineImageNotSet")
+        assert plan.status.message.startswith('spec.engine.kind: "tensorrt-llm": the operator was given no image')
+        assert "images.engines.tensorrt-llm" in plan.status.message
+        assert plan.actions == ()
+        return
+    world.settle()
+    world.change_job("preflight", complete=True)
+    made = next(action.document for action in world.look().actions if isinstance(action, Create))
+    pod_spec = made["spec"]["template"]["spec"]
+    assert [one["image"] for one in pod_spec["containers"]] == [image]
+    assert [one["image"] for one in pod_spec["initContainers"]] == [IMAGES.references["worker"]]
 
 
 def test_an_engine_that_is_away_does_not_stop_the_evaluator() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from deepcoder_api.processes import ENGINE_IMAGES
+from deepcoder_operator.frozen import images_of
 from deepcoder_operator.settings import SettingsError, read_settings
 
 LEAST = {
@@ -40,6 +42,16 @@ def test_everything_may_be_said() -> None:
     assert (settings.pull_policy, settings.pull_secrets) == ("Always", ("one", "two"))
     assert settings.namespaces == ("team-a", "team-b")
     assert (settings.own_namespace, settings.port, settings.workers) == ("ours", 9000, 2)
+
+
+def test_engines_have_images_of_their_own_where_they_are_given() -> None:
+    """One that is empty is none; vLLM falls back on the rollout image."""
+    given = {"DEEPCODER_IMAGE_ENGINE_TENSORRT_LLM": "r/trt:1", "DEEPCODER_IMAGE_ENGINE_SGLANG": ""}
+    images = images_of(read_settings({**LEAST, **given}))
+    found = {kind: images.find(image) for kind, image in ENGINE_IMAGES.items()}
+    assert found == {"vllm": "r/rollout:1", "sglang": None, "tgi": None, "tensorrt-llm": "r/trt:1"}
+    own = images_of(read_settings({**LEAST, "DEEPCODER_IMAGE_ENGINE_VLLM": "r/vllm:1"}))
+    assert own.find("engine-vllm") == "r/vllm:1"
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,11 @@ class AnswerSampling(Strict):
     samples_per_prompt: int
     seed: int
     system_prompt: str | None
+    named: dict[str, float] = Field(
+        default_factory=dict,
+        description="What each request turned off besides (top_k, min_p, penalties), so that the model's own "
+        "generation_config.json adds nothing. Empty: what the server holds as its defaults applied.",
+    )
 
 
 class Grader(Strict):

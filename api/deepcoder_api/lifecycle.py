@@ -13,6 +13,8 @@ EXIT_DONE = 0
 EXIT_PERMANENT = 64
 EXIT_RETRYABLE = 75
 TERMINATION_LOG = "/dev/termination-log"
+FINISHED = "Finished"
+"""The reason of a preflight that found its evaluation finished: it says what an evaluator would say at its end."""
 
 Outcome = Literal["done", "permanent", "retryable"]
 EXIT_CODES: dict[Outcome, int] = {"done": EXIT_DONE, "permanent": EXIT_PERMANENT, "retryable": EXIT_RETRYABLE}

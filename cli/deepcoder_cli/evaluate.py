@@ -27,7 +27,7 @@ from deepcoder_data.store import ObjectStore, StoreError
 from deepcoder_evaluation.chat import EngineError
 from deepcoder_evaluation.engines import KEY_VARIABLE, Engines, check_address
 from deepcoder_evaluation.folders import LocalFolder
-from deepcoder_evaluation.job import EvaluationJob, Sampling
+from deepcoder_evaluation.job import EvaluationJob, Sampling, neutral_sampling
 from deepcoder_evaluation.progress import Count
 from deepcoder_sandbox.client import SandboxError
 from deepcoder_sandbox.local import LocalSandboxError, start_local_sandbox
@@ -107,7 +107,7 @@ def evaluate(
             engine=engine,
             engine_arguments=(),
             exact_ids=engine == "vllm",
-            sampling=Sampling(temperature, top_p, limit, samples, seed, system_prompt),
+            sampling=Sampling(temperature, top_p, limit, samples, seed, system_prompt, neutral_sampling(engine)),
             lengths=tuple(sorted({*lengths, limit})),
             benchmarks=benchmarks_of(benchmark, settings, repeats),
             profile=profile,

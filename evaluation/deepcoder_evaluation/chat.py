@@ -131,6 +131,7 @@ class ChatEngine:
             "messages": [*system, {"role": "user", "content": prompt}],
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
+            **sampling.named,
             self._limit_name: sampling.max_tokens,
             "seed": seed,
             "stream": True,

@@ -17,7 +17,6 @@ from tempfile import TemporaryDirectory
 
 import structlog
 import uvicorn
-from pydantic import ValidationError
 
 from deepcoder_api.artifacts import EvaluationPaths
 from deepcoder_api.evaluation_report import EvaluationReport
@@ -25,13 +24,14 @@ from deepcoder_api.grading import IsolationReport
 from deepcoder_api.lifecycle import TerminationMessage
 from deepcoder_api.resolve import ResolvedEvaluation
 from deepcoder_data.models import model_digest
-from deepcoder_data.store import ObjectMissingError, ObjectStore, StoreError, open_store
+from deepcoder_data.store import ObjectStore, StoreError, open_store
 from deepcoder_data.termination import run_process
 from deepcoder_evaluation.benchmarks.kind import LoadedBenchmark
 from deepcoder_evaluation.benchmarks.loading import load_benchmark
 from deepcoder_evaluation.chat import EngineError
 from deepcoder_evaluation.cutting import Cutter
 from deepcoder_evaluation.engines import KEY_VARIABLE, Engines
+from deepcoder_evaluation.finished import REPORT, earlier_report
 from deepcoder_evaluation.folders import ResultFolder, StoredFolder
 from deepcoder_evaluation.grading import Grader
 from deepcoder_evaluation.holding import hold_of, release, renewed
@@ -43,13 +43,13 @@ from deepcoder_evaluation.records import Records, until_kept
 from deepcoder_evaluation.report_page import PageAnswers, report_page
 from deepcoder_evaluation.reports import Circumstances, evaluation_report, is_of, measured_model, status_scores
 from deepcoder_evaluation.samples import write_samples
-from deepcoder_evaluation.tokenizers_of_models import ModelTokenizer, model_tokenizer
+from deepcoder_evaluation.tokenizers_of_models import tokenizer_of
 from deepcoder_sandbox.client import GradeRefusedError, SandboxClient, SandboxError
 
 log = structlog.get_logger("evaluator")
 
 CLOSE_SECONDS = 5.0
-REPORT, PAGE, TABLE, SAMPLES = "report.json", "report.html", "scores.md", "samples.parquet"
+PAGE, TABLE, SAMPLES = "report.html", "scores.md", "samples.parquet"
 
 
 class NotIsolatedError(SandboxError):
@@ -68,9 +68,9 @@ async def evaluate(
     digest = None if servers.foreign else await asyncio.to_thread(model_digest, store, job.model)
     async with AsyncExitStack() as stack:
         work = Path(stack.enter_context(TemporaryDirectory(prefix="deepcoder-evaluation-")))
-        tokenizer = await asyncio.to_thread(_tokenizer, store, job, work / "tokenizer")
+        tokenizer = await asyncio.to_thread(tokenizer_of, store, job, work / "tokenizer")
         model = measured_model(job, digest, tokenizer)
-        earlier = await asyncio.to_thread(_earlier_report, folder)
+        earlier = await asyncio.to_thread(earlier_report, folder)
         if earlier is not None and is_of(earlier, job, benchmarks, model):
             log.info("the report is there; nothing is done again", uri=f"{folder.uri}/{REPORT}")
             count.scored(earlier)
@@ -97,29 +97,6 @@ async def evaluate(
         await write_results(folder, measurement, benchmarks, report, work)
     count.scored(report)
     return report
-
-
-def _tokenizer(store: ObjectStore, job: EvaluationJob, folder: Path) -> ModelTokenizer | None:
-    """The model's tokenizer. Raises StoreError only where answers must be cut by it: else the report does without."""
-    if job.tokenizer is None:
-        return None
-    try:
-        return model_tokenizer(store, job.tokenizer, folder)
-    except StoreError as error:
-        if len(job.lengths) > 1:
-            raise
-        log.warning("the report will not name the tokenizer", uri=job.tokenizer, error=str(error))
-        return None
-
-
-def _earlier_report(folder: ResultFolder) -> EvaluationReport | None:
-    try:
-        return EvaluationReport.model_validate_json(folder.get(REPORT))
-    except ObjectMissingError:
-        return None
-    except ValidationError:
-        log.warning("the report that is there cannot be read and is made again", uri=f"{folder.uri}/{REPORT}")
-        return None
 
 
 async def isolated(sandbox: SandboxClient, ready_seconds: float) -> IsolationReport:

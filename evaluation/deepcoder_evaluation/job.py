@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deepcoder_api.evaluation import EvaluationSpec
 from deepcoder_api.evaluation_benchmarks import Benchmark
 from deepcoder_api.grading import Limits, Profile
 from deepcoder_api.resolve import ResolvedEvaluation
 
+_NO_PENALTIES = {"min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+_NEUTRAL: dict[str, dict[str, float]] = {
+    "vllm": {"top_k": 0, **_NO_PENALTIES},
+    "sglang": {"top_k": -1, **_NO_PENALTIES},
+}
+
+
+def neutral_sampling(engine: str) -> dict[str, float]:
+    """What turns off all that an engine would else add of a model's generation_config.json, by the engine's own names.
+
+    Empty for engines that have no names for it, and for an endpoint, which may refuse what OpenAI's API does not have.
+    """
+    return dict(_NEUTRAL.get(engine, {}))
+
 
 @dataclass(frozen=True)
 class Sampling:
-    """How answers are sampled. `max_tokens` is the response limit; without a system prompt there is no such message."""
+    """How answers are sampled. `max_tokens` is the response limit; without a system prompt there is no such message.
+
+    `named` is what each request says besides, as `neutral_sampling` has it.
+    """
 
     temperature: float
     top_p: float
@@ -20,6 +37,7 @@ class Sampling:
     samples_per_prompt: int
     seed: int
     system_prompt: str | None = None
+    named: dict[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True)
@@ -47,7 +65,7 @@ class EvaluationJob:
 
 
 def sampling_of(spec: EvaluationSpec) -> Sampling:
-    """The sampling of a specification, with its response limit."""
+    """The sampling of a specification, with its response limit and what its engine must be told."""
     given = spec.sampling
     return Sampling(
         temperature=given.temperature,
@@ -56,6 +74,7 @@ def sampling_of(spec: EvaluationSpec) -> Sampling:
         samples_per_prompt=given.samples_per_prompt,
         seed=given.seed,
         system_prompt=given.system_prompt,
+        named={} if spec.model.endpoint else neutral_sampling(spec.engine.kind),
     )
 
 

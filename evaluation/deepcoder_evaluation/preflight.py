@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 
+import structlog
+
+from deepcoder_api.artifacts import EvaluationPaths
 from deepcoder_api.evaluation import EndpointModel
 from deepcoder_api.evaluation_benchmarks import Benchmark
-from deepcoder_api.lifecycle import TerminationMessage
+from deepcoder_api.lifecycle import FINISHED, TerminationMessage
 from deepcoder_api.resolve import ResolvedEvaluation
 from deepcoder_api.specification import StorageSpec
 from deepcoder_data.causes import cause, failure
@@ -19,10 +22,14 @@ from deepcoder_evaluation.benchmarks.loading import load_benchmark
 from deepcoder_evaluation.benchmarks.registry import kinds
 from deepcoder_evaluation.chat import EngineError
 from deepcoder_evaluation.engines import KEY_VARIABLE, Engines, check_address
+from deepcoder_evaluation.finished import finished_report
+from deepcoder_evaluation.folders import StoredFolder
 from deepcoder_evaluation.holding import hold_of, release, take
 from deepcoder_evaluation.job import job_of
+from deepcoder_evaluation.reports import status_scores
 
 ADDRESS_SECONDS = 60.0
+log = structlog.get_logger("preflight")
 
 
 def preflight(evaluation: ResolvedEvaluation, store: ObjectStore) -> str:
@@ -80,13 +87,29 @@ def _problems(store: ObjectStore, storage: StorageSpec, benchmark: Benchmark) ->
         raise PermanentError("DataInvalid", cause(f"{field}.uri", benchmark.uri, message)) from error
 
 
+def finished(evaluation: ResolvedEvaluation, store: ObjectStore) -> TerminationMessage | None:
+    """The end of an evaluation whose report is there already: nothing needs to start. What cannot be told is None."""
+    paths = EvaluationPaths(evaluation.spec.storage.uri, evaluation.namespace, evaluation.name, evaluation.uid)
+    foreign = evaluation.spec.model.endpoint is not None
+    try:
+        report = finished_report(job_of(evaluation), store, StoredFolder(store, paths.root), foreign=foreign)
+    except StoreError as error:
+        log.warning("it cannot be told whether the evaluation is finished", error=str(error))
+        return None
+    if report is None:
+        return None
+    release(hold_of(evaluation, store))
+    return TerminationMessage(outcome="done", reason=FINISHED, uri=paths.report, scores=status_scores(report))
+
+
 def main() -> TerminationMessage:
     """Check the evaluation of DEEPCODER_CONFIG."""
     evaluation = read_resource()
     if not isinstance(evaluation, ResolvedEvaluation):
         raise PermanentError("WrongResource", "DEEPCODER_CONFIG holds a TrainingRun; this is an Evaluation's preflight")
-    checked = preflight(evaluation, open_store(evaluation.spec.storage))
-    return TerminationMessage(outcome="done", reason="Checked", cause=checked)
+    store = open_store(evaluation.spec.storage)
+    checked = preflight(evaluation, store)
+    return finished(evaluation, store) or TerminationMessage(outcome="done", reason="Checked", cause=checked)
 
 
 if __name__ == "__main__":

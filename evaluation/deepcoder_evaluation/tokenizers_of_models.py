@@ -7,10 +7,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from deepcoder_data.fetch_model import fetch_tokenizer
 from deepcoder_data.models import TOKENIZER_PATTERNS, matching
-from deepcoder_data.store import ObjectStore
+from deepcoder_data.store import ObjectStore, StoreError
+from deepcoder_evaluation.job import EvaluationJob
 
+log = structlog.get_logger("tokenizer")
 THINKING = "<think>"
 
 
@@ -41,6 +45,19 @@ def model_tokenizer(store: ObjectStore, uri: str, folder: Path) -> ModelTokenize
         content = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         digest.update(f"{name} {content}\n".encode())
     return ModelTokenizer(folder, digest.hexdigest(), _chat_template(folder))
+
+
+def tokenizer_of(store: ObjectStore, job: EvaluationJob, folder: Path) -> ModelTokenizer | None:
+    """The tokenizer of a job's model. Raises StoreError where answers must be cut by it: else reports do without."""
+    if job.tokenizer is None:
+        return None
+    try:
+        return model_tokenizer(store, job.tokenizer, folder)
+    except StoreError as error:
+        if len(job.lengths) > 1:
+            raise
+        log.warning("the report will not name the tokenizer", uri=job.tokenizer, error=str(error))
+        return None
 
 
 def _chat_template(folder: Path) -> str | None:

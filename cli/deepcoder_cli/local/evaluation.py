@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 from pydantic import ValidationError
 
-from deepcoder_api.lifecycle import EvaluationProgress, TerminationMessage
+from deepcoder_api.lifecycle import FINISHED, EvaluationProgress, TerminationMessage
 from deepcoder_api.processes import engine_process, evaluation_preflight_process, evaluator_process
 from deepcoder_api.resolve import ResolvedEvaluation
 from deepcoder_cli.local.addresses import free_port, local_addresses
@@ -48,7 +48,11 @@ class LocalEvaluation:
         Path(self._at.config_path).write_text(self._evaluation.model_dump_json())
         logs = self._state / "logs"
         self._say("preflight: model, bucket, key and benchmarks")
-        run_process(evaluation_preflight_process(self._evaluation, self._at), logs, self._secrets, PREFLIGHT_SECONDS)
+        preflight = evaluation_preflight_process(self._evaluation, self._at)
+        checked = run_process(preflight, logs, self._secrets, PREFLIGHT_SECONDS)
+        if checked is not None and checked.reason == FINISHED:
+            self._say("it is finished already; nothing is started")
+            return checked
         serves = self._evaluation.spec.model.endpoint is None
         engines = [engine_process(self._evaluation, self._at, port=self._engine_port)] if serves else []
         for before in (before for engine in engines for before in engine.before):

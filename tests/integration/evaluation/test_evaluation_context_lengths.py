@@ -18,7 +18,7 @@ from deepcoder_cli.local.supervision import start_process
 from deepcoder_evaluation.answers import Answer
 from deepcoder_evaluation.chat import ChatEngine
 from deepcoder_evaluation.cutting import Cutter
-from deepcoder_evaluation.job import Sampling
+from deepcoder_evaluation.job import Sampling, neutral_sampling
 from tests.resolved_evaluations import resolved_evaluation
 from tests.tiny_models import write_tiny_model
 
@@ -29,8 +29,13 @@ PROMPTS = ("Add two numbers.", "Write ä and 😀.", "def f(x):", "List the prim
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random model whose tokens are bytes, so that many of its characters are cut in the middle."""
-    return write_tiny_model(tmp_path_factory.mktemp("model") / "model", seed=3)
+    """A random model whose tokens are bytes, so that many of its characters are cut in the middle.
+
+    Its own generation_config.json wants the likeliest token alone, and none twice.
+    """
+    folder = write_tiny_model(tmp_path_factory.mktemp("model") / "model", seed=3)
+    (folder / "generation_config.json").write_text('{"top_k": 1, "repetition_penalty": 1.9, "do_sample": true}')
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +69,7 @@ async def engine(url: str) -> AsyncIterator[ChatEngine]:
 async def test_cuts_are_what_separate_runs_give(engine: ChatEngine, model: Path, temperature: float) -> None:
     """Text, finish reason and length at every limit; sampled with a seed as well as greedily."""
     cutter = Cutter(model)
-    sampling = Sampling(temperature, 1.0, LENGTHS[-1], 1, 0)
+    sampling = Sampling(temperature, 1.0, LENGTHS[-1], 1, 0, named=neutral_sampling("vllm"))
     for number, prompt in enumerate(PROMPTS):
         longest = await engine.ask(prompt, sampling, seed=number)
         assert longest.ids is not None
@@ -76,6 +81,18 @@ async def test_cuts_are_what_separate_runs_give(engine: ChatEngine, model: Path,
             assert (cut.text, cut.finish_reason, cut.answer_tokens) == shown(separate)
 
 
+@pytest.mark.timeout(600)
+async def test_nothing_of_the_models_own_sampling_is_added(engine: ChatEngine) -> None:
+    """vLLM takes it from generation_config.json for what a request does not name: then every seed answers the same."""
+
+    async def answers(named: dict[str, float]) -> set[str]:
+        sampling = Sampling(1.0, 1.0, 16, 1, 0, named=named)
+        return {(await engine.ask("Say anything.", sampling, seed=seed)).text for seed in range(4)}
+
+    assert len(await answers({})) == 1
+    assert len(await answers(neutral_sampling("vllm"))) == 4
+
+
 def shown(answer: Answer) -> tuple[str, str, int]:
     return answer.text, answer.finish_reason, answer.answer_tokens
 
@@ -85,7 +102,7 @@ async def test_an_answer_that_ends_by_itself_is_cut_before_its_end_and_not_after
     engine: ChatEngine, model: Path
 ) -> None:
     """Sampled until some answer stops: at its own length it is whole, one token less cuts it."""
-    sampling = Sampling(1.0, 1.0, 64, 1, 0)
+    sampling = Sampling(1.0, 1.0, 64, 1, 0, named=neutral_sampling("vllm"))
     for seed in range(200):
         answer = await engine.ask("Stop.", sampling, seed=seed)
         if answer.finish_reason == "stop" and answer.answer_tokens > 1:

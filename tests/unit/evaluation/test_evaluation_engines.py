@@ -14,7 +14,7 @@ from deepcoder_evaluation.answers import Answer
 from deepcoder_evaluation.chat import ChatEngine
 from deepcoder_evaluation.engines import AwaitedEngine
 from deepcoder_evaluation.folders import LocalFolder
-from tests.unit.evaluation.evaluation_builders import SAMPLING
+from tests.unit.evaluation.evaluation_builders import SAMPLING, evaluation_job
 
 USAGE = {"prompt_tokens": 9, "total_tokens": 12, "completion_tokens": 3}
 
@@ -117,3 +117,30 @@ async def test_an_engine_that_names_its_model_by_the_folder_is_ready(
         else:
             with pytest.raises(Exception, match="serves"):
                 await awaited.ready()
+
+
+@pytest.mark.parametrize(
+    ("engine", "named"), [("vllm", {"top_k": 0}), ("sglang", {"top_k": -1}), ("tgi", None), ("tensorrt-llm", None)]
+)
+async def test_a_request_turns_off_what_the_engine_would_add(engine: str, named: dict[str, int] | None) -> None:
+    """top_k, min_p and penalties of the model's generation_config.json, by the values that each engine has for it."""
+    sampling = evaluation_job(engine={"kind": engine}).sampling
+    bodies: list[dict[str, Any]] = []
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        bodies.append(json.loads(request.content))
+        events = "".join(f"data: {json.dumps(one)}\n\n" for one in STREAMS[engine])
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, text=f"{events}data: [DONE]\n\n")
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(reply)) as client:
+        await ChatEngine("http://engine", "m", client, deadline_seconds=5).ask("?", sampling, seed=1)
+    (body,) = bodies
+    off = {"min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
+    expected = {**named, **off} if named else {}
+    assert {name: body[name] for name in ("top_k", *off) if name in body} == expected == sampling.named
+
+
+def test_an_endpoint_is_told_no_more_than_openais_api_has() -> None:
+    """It may refuse what it does not know; the report says that its own defaults held."""
+    job = evaluation_job(model={"endpoint": {"url": "https://host", "name": "m"}})
+    assert job.sampling.named == {}

@@ -64,6 +64,7 @@ async def test_128_problems_from_an_engine_that_loads_to_a_report(tmp_path: Path
     assert report.grader.profile == "strict"
     assert report.sampling.model_dump() == {
         "temperature": 0, "top_p": 0.95, "max_tokens": 64, "samples_per_prompt": 1, "seed": 0, "system_prompt": None,
+        "named": {"top_k": 0, "min_p": 0, "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0},
     }  # fmt: skip
     rows = pq.read_table(results / "samples.parquet").to_pylist()
     assert len(rows) == len(world.asked) == 128

@@ -117,6 +117,11 @@ def condition(resource: Document, type: str) -> Document:
     return next((item for item in resource["status"].get("conditions", []) if item["type"] == type), {})
 
 
+def kill(cluster: Cluster, pod: Document, namespace: str = NAMESPACE) -> None:
+    """Take a pod away without a grace."""
+    cluster.kubectl("-n", namespace, "delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
+
+
 def _changed(document: Document, name: str, parts: dict[str, Any]) -> Document:
     changed = deepcopy(document)
     changed["metadata"]["name"] = name

@@ -24,7 +24,7 @@ from deepcoder_api.artifacts import RunPaths
 from deepcoder_data.folders import download_folder
 from deepcoder_data.head import read_head
 from deepcoder_data.store import ObjectStore
-from tests.e2e.resources import Document, Resources, condition, evaluation, phase, training_run
+from tests.e2e.resources import Document, Resources, condition, evaluation, kill, phase, training_run
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
@@ -105,11 +105,6 @@ def exec_in(cluster: Cluster, pod: Document, *command: str, seconds: float = 300
     """What a command in a pod's first container prints."""
     name = pod["metadata"]["name"]
     return cluster.kubectl("-n", NAMESPACE, "exec", name, "--", *command, seconds=seconds)
-
-
-def kill(cluster: Cluster, pod: Document, namespace: str = NAMESPACE) -> None:
-    """Take a pod away without a grace."""
-    cluster.kubectl("-n", namespace, "delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force")
 
 
 def test_an_evaluation_of_an_unfinished_run_waits_and_says_so(resources: Resources, story: Story) -> None:

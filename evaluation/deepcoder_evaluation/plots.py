@@ -69,11 +69,11 @@ def budget_curve(report: BenchmarkReport) -> Line:
     The curve is of whole answers no longer than the budget, so that a point, where cut answers count too, may be above.
     """
     histogram = report.lengths
-    longest = max(histogram.edges[-1], report.scores[-1].tokens if len(report.scores) > 1 else 1)
+    longest = report.scores[-1].tokens if len(report.scores) > 1 else histogram.edges[-1]
     accepted, path = 0, [f"M 0 {HEIGHT}"]
     for place, count in enumerate(histogram.accepted):
         accepted += count
-        x = WIDTH * histogram.edges[place + 1] / longest
+        x = WIDTH * min(1.0, histogram.edges[place + 1] / longest)
         path.append(f"L {x:.1f} {HEIGHT * (1 - accepted / report.samples):.1f}")
     points = tuple(
         (

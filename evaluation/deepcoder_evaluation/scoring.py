@@ -15,6 +15,7 @@ from deepcoder_evaluation.benchmarks.kind import LoadedBenchmark
 from deepcoder_evaluation.intervals import bootstrap_interval
 
 GROUPS = ("difficulty", "platform", "year")
+DIFFICULTIES = ("easy", "medium", "hard")
 MONTH_OF = "contest_date"
 BINS = 24
 
@@ -147,9 +148,17 @@ def _group_scores(problems: Sequence[Problem], shares: dict[str, float]) -> dict
         for name, value in groups_of(problem).items():
             found[name][value].append(shares[problem.id])
     return {
-        name: {value: GroupScore(problems=len(its), pass_at_1=fmean(its)) for value, its in sorted(found[name].items())}
+        name: {
+            value: GroupScore(problems=len(found[name][value]), pass_at_1=fmean(found[name][value]))
+            for value in sorted(found[name], key=_in_order)
+        }
         for name in sorted(found)
     }
+
+
+def _in_order(value: str) -> tuple[int, str]:
+    """Easy before medium before hard; all else by name."""
+    return (DIFFICULTIES.index(value) if value in DIFFICULTIES else len(DIFFICULTIES), value)
 
 
 def groups_of(problem: Problem) -> dict[str, str]:

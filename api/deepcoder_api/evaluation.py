@@ -111,6 +111,15 @@ _OTHER_ENGINES: list[Any] = [
 ]
 
 
+class ModelCache(Specification):
+    """A volume on which engine pods share models."""
+
+    claim_name: SecretName = Field(
+        description="PersistentVolumeClaim of the namespace that pods may write to; ReadWriteMany where they run on "
+        "several nodes."
+    )
+
+
 class EngineSpec(Specification):
     """The server that answers."""
 
@@ -134,6 +143,10 @@ class EngineSpec(Specification):
     )
     extra_args: list[ShortText] = Field(
         default_factory=list, max_length=64, description="Further arguments of the server."
+    )
+    model_cache: ModelCache | None = Field(
+        default=None,
+        description="Where models are kept, so that a pod fetches none that is there; absent, each fetches its own.",
     )
     pod: PodSpec = Field(default=PodSpec(), description="What is set on the engine pods.")
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from deepcoder_api.evaluation import EngineKind
+from deepcoder_api.evaluation import EngineKind, EngineSpec
 from deepcoder_api.evaluation_engines import Serving, engine_command
 from deepcoder_api.problems import Strict
 from deepcoder_api.resolve import ResolvedEvaluation, ResolvedRun
@@ -28,6 +28,7 @@ CONFIG_PATH = "/etc/deepcoder/config.json"
 MODEL_DIRECTORY = "/model"
 WORK_DIRECTORY = "/work"
 CLAIM_DIRECTORY = "/claim"
+CACHE_DIRECTORY = "/model-cache"
 
 ORCHESTRATOR_PORT = 8700
 WEIGHTS_PORT = 8701
@@ -57,11 +58,14 @@ class SecretVariable(Strict):
 
 
 class Volume(Strict):
-    """A writable folder that lives as long as the pod, or a claim mounted read-only. `memory` folders are tmpfs."""
+    """A writable folder that lives as long as the pod, or a claim mounted read-only. `memory` folders are tmpfs.
+
+    A `cache` is a claim that the process of role `model` writes to, and nobody else.
+    """
 
     name: str
     path: str
-    kind: Literal["disk", "memory", "claim"] = "disk"
+    kind: Literal["disk", "memory", "claim", "cache"] = "disk"
     claim: str | None = None
     size: str | None = None
 
@@ -100,6 +104,7 @@ class Process(Strict):
 class Addresses:
     """URLs of a run's parts as seen by each other, the address they listen on, and the folders they use.
 
+    An empty `cache_directory`: what `model_directory` holds is kept anyway, and no cache is used.
     The defaults are a pod's.
     """
 
@@ -108,6 +113,7 @@ class Addresses:
     engine: str = ""
     model_directory: str = MODEL_DIRECTORY
     work_directory: str = WORK_DIRECTORY
+    cache_directory: str = CACHE_DIRECTORY
     config_path: str = CONFIG_PATH
     python: str = "python3"
     bind: str = "0.0.0.0"
@@ -268,6 +274,7 @@ def engine_process(evaluation: ResolvedEvaluation, at: Addresses, *, port: int =
         ports={"generate": port},
         volumes=(
             *_model_volumes(evaluation.model_uri, at),
+            *_cache_volumes(engine, at),
             Volume(name="shared-memory", path="/dev/shm", kind="memory"),
         ),
         readiness=Probe(path="/health", port="generate"),
@@ -276,9 +283,7 @@ def engine_process(evaluation: ResolvedEvaluation, at: Addresses, *, port: int =
         gpus=engine.gpus_per_replica,
         resources=engine.pod.resources,
         pod=engine.pod,
-        before=(
-            _model_process(evaluation.model_uri, None, evaluation.spec.model.secret_name, evaluation.spec.storage, at),
-        ),
+        before=(_engine_model_process(evaluation, at),),
     )
 
 
@@ -332,6 +337,22 @@ def _model_process(
         secrets=_secrets(storage, model_secret),
         volumes=_model_volumes(uri, at),
     )
+
+
+def _engine_model_process(evaluation: ResolvedEvaluation, at: Addresses) -> Process:
+    spec = evaluation.spec
+    process = _model_process(evaluation.model_uri, None, spec.model.secret_name, spec.storage, at)
+    cache = _cache_volumes(spec.engine, at)
+    arguments = ("--cache", at.cache_directory) if cache else ()
+    changes = {"command": (*process.command, *arguments), "volumes": (*process.volumes, *cache)}
+    return process.model_copy(update=changes)
+
+
+def _cache_volumes(engine: EngineSpec, at: Addresses) -> tuple[Volume, ...]:
+    if engine.model_cache is None or not at.cache_directory:
+        return ()
+    claim = engine.model_cache.claim_name
+    return (Volume(name="model-cache", path=at.cache_directory, kind="cache", claim=claim),)
 
 
 def _model_volumes(uri: str, at: Addresses) -> tuple[Volume, ...]:

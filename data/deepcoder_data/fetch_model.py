@@ -59,7 +59,8 @@ def fetch_model(
     elif uri.startswith("s3://"):
         files = _fetch_stored(store, stored_model(store, uri), to, before)
     else:
-        files = _link(model_directory(uri, claim), to, before)
+        _clear(to, before, keep={})
+        files = link_model(model_directory(uri, claim), to)
     (to / RECORD).write_text(Record(uri=uri, files=files).model_dump_json(indent=1))
     if faults := model_faults(files):
         raise ObjectMissingError(f"{uri}: there is no model ({', '.join(faults)})")
@@ -104,10 +105,10 @@ def _fetch_stored(store: ObjectStore, model: StoredModel, to: Path, before: Reco
     return files
 
 
-def _link(folder: Path, to: Path, before: Record) -> dict[str, str]:
-    """Links in place of copies: the claim is mounted wherever the model is read."""
-    sources = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    _clear(to, before, keep={})
+def link_model(folder: Path, to: Path) -> dict[str, str]:
+    """Links in `to` in place of copies, each with where it leads: the folder is there wherever the model is read."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != RECORD)
+    sources = {path.relative_to(folder).as_posix(): path for path in files}
     for path, source in sources.items():
         link = to / path
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -138,13 +139,20 @@ def main() -> TerminationMessage:
     parser.add_argument("--to", type=Path, required=True, help="folder that the model is brought into")
     parser.add_argument("--revision", help="branch, tag or commit of an hf:// model")
     parser.add_argument("--claim-directory", type=Path, default=Path(CLAIM_DIRECTORY), help="where a claim is mounted")
+    parser.add_argument("--cache", type=Path, help="folder that keeps models, shared by many pods")
     arguments = parser.parse_args()
     resource = read_resource()
     storage, field = resource.spec.storage, "spec.model.uri"
     if not isinstance(resource, ResolvedRun) and resource.spec.model.uri is None:
         field = "spec.model.trainingRun"
     try:
-        fetch_model(open_store(storage), arguments.uri, arguments.to, arguments.revision, arguments.claim_directory)
+        store = open_store(storage)
+        if arguments.cache is not None:
+            from deepcoder_data.model_cache import fetch_through_cache  # it imports this module
+
+            fetch_through_cache(store, arguments.uri, arguments.to, arguments.cache)
+        else:
+            fetch_model(store, arguments.uri, arguments.to, arguments.revision, arguments.claim_directory)
     except StoreError as error:
         raise failure(error, field, arguments.uri, storage, "ModelNotFound") from error
     except OSError as error:

@@ -154,7 +154,8 @@ def _mounts(process: Process) -> list[Document]:
         mounts.append({"name": _CONFIG_VOLUME, "mountPath": CONFIG_FOLDER, "readOnly": True})
     for volume in process.volumes:
         mount: Document = {"name": volume.name, "mountPath": volume.path}
-        mounts.append({**mount, "readOnly": True} if volume.kind == "claim" else mount)
+        reads = volume.kind == "claim" or (volume.kind == "cache" and process.role != "model")
+        mounts.append({**mount, "readOnly": True} if reads else mount)
     return mounts
 
 
@@ -172,5 +173,7 @@ def _volumes(owner: Owner, process: Process) -> list[Document]:
 def _volume_source(volume: Volume) -> Document:
     if volume.kind == "claim":
         return {"persistentVolumeClaim": {"claimName": volume.claim, "readOnly": True}}
+    if volume.kind == "cache":
+        return {"persistentVolumeClaim": {"claimName": volume.claim}}
     empty: Document = {"medium": "Memory"} if volume.kind == "memory" else {}
     return {"emptyDir": {**empty, "sizeLimit": volume.size} if volume.size else empty}

@@ -26,6 +26,7 @@ def local_addresses(state: Path, *, orchestrator_port: int, sandbox: str, engine
         engine=f"http://{LOOPBACK}:{engine_port}",
         model_directory=str(state / "model"),
         work_directory=str(state / "work"),
+        cache_directory="",
         config_path=str(state / "config.json"),
         python=sys.executable,
         bind=LOOPBACK,

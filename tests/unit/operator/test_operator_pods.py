@@ -246,6 +246,25 @@ def test_a_model_is_fetched_before_its_process_starts(name: str) -> None:
         assert {"name": "model", "mountPath": "/model"} in container["volumeMounts"]
 
 
+def test_a_model_cache_is_written_to_by_who_fetches_and_read_by_the_engine() -> None:
+    """One claim for both containers of an engine's pod; nothing else mounts it."""
+    given = evaluation_workloads(engine={"modelCache": {"claimName": "models"}})
+    volumes = {one["name"]: one for one in given["engine"]["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["model-cache"]["persistentVolumeClaim"] == {"claimName": "models"}
+    mounts = {
+        container["name"]: mount.get("readOnly", False)
+        for container in containers_of(given["engine"])
+        for mount in container["volumeMounts"]
+        if mount["name"] == "model-cache"
+    }
+    assert mounts == {"model": False, "engine": True}
+    fetching = next(one for one in containers_of(given["engine"]) if one["name"] == "model")
+    assert fetching["command"][-2:] == ["--cache", "/model-cache"]
+    others = [name for name, document in given.items() if name != "engine" and "model-cache" in str(document)]
+    assert others == []
+    assert "model-cache" not in str(evaluation_workloads()["engine"])
+
+
 def test_a_claim_is_mounted_read_only() -> None:
     """pvc://claim/path: the pods of a run never write to it."""
     for role in ("preflight", "trainer", "rollout"):

@@ -105,7 +105,9 @@ class RunMetrics:
         self.part_seconds = self._gauge("step_part_seconds", "Seconds by part of the last step", "part")
         self.part_seconds_sum = self._counter("step_part_seconds_sum", "Seconds by part of all steps", "part")
         self.idle_seconds = self._counter(
-            "idle_seconds", "Seconds in which no answer was generated and no rank trained"
+            "idle_seconds",
+            "Seconds in which no answer was generated and no rank trained, by what was waited for",
+            "part",
         )
         self.verdicts = self._counter("verdicts", "Graded answers by verdict", "verdict")
         self.groups_without_signal = self._counter("groups_without_signal", "Groups whose advantages were all zero")

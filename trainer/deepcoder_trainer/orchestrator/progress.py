@@ -11,23 +11,26 @@ from typing import Literal
 from deepcoder_api.artifacts import Head
 from deepcoder_api.lifecycle import Progress, ScoredCheckpoint, ScoredStep, StageAdvance
 from deepcoder_trainer.orchestrator.checkpoints import Committed
+from deepcoder_trainer.orchestrator.idleness import IdleClock
 from deepcoder_trainer.orchestrator.metrics import BatchFigures
 
 Activity = Literal["starting", "sampling", "training", "checkpointing", "done"]
 
 
 class StepClock:
-    """Seconds by part of one step."""
+    """Seconds by part of one step. What is idle in a part is counted to it by `idleness`."""
 
-    def __init__(self) -> None:
+    def __init__(self, idleness: IdleClock | None = None) -> None:
         self.seconds: dict[str, float] = {}
+        self._idleness = idleness or IdleClock()
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Count the time inside to `name`."""
         started = time.monotonic()
         try:
-            yield
+            with self._idleness.waiting(name):
+                yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
 

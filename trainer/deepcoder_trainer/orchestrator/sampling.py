@@ -67,7 +67,7 @@ class Sampler:
         question = Question(identity, prompt.ids, stage.max_response_tokens, algorithm.temperature, seed)
         with self._metrics.generating.track_inprogress(), self._metrics.idleness.busy():
             answer = await self._generator.ask(question, place)
-        with self._metrics.grading.track_inprogress():
+        with self._metrics.grading.track_inprogress(), self._metrics.idleness.waiting("grading"):
             graded = await grades.grade(answer.text, identity)
         return Sample(
             problem_id=draw.problem_id,

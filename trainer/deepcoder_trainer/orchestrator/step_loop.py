@@ -105,7 +105,11 @@ class StepLoop:
         return self.course.timetable.total_steps
 
     async def _step(self, step: int, *, replayed: bool, sampled_next: bool) -> None:
-        stage, clock, last = self.course.timetable.stage_of(step), StepClock(), step == self.total_steps
+        stage, clock, last = (
+            self.course.timetable.stage_of(step),
+            StepClock(self.metrics.idleness),
+            step == self.total_steps,
+        )
         self.progress.begin(stage.name)
         self.metrics.begin(self.course.timetable.index_of(step) + 1, stage.max_response_tokens)
         batch = await (self._replay(step, clock) if replayed else self._sample(step, clock))
@@ -318,7 +322,9 @@ class StepLoop:
     ) -> None:
         self.progress.step_done(self.state.step, figures, clock.seconds)
         self.metrics.step_done(self.state.step, samples, figures, training, clock.seconds)
-        self.metrics.idle_seconds.inc(idle := self.metrics.idleness.take())
+        idle = self.metrics.idleness.take()
+        for part, spent in idle.items():
+            self.metrics.idle_seconds.labels(part).inc(spent)
         self.records.add(
             recorded_figures(
                 step=self.state.step, stage=self.state.stage, attempt=self.attempt,
@@ -326,10 +332,12 @@ class StepLoop:
                 training=training, seconds=clock.seconds,
             )
         )  # fmt: skip
-        rounded = {name: round(value, 4) for name, value in {**training, **clock.seconds, "idle": idle}.items()}
+        values = {**training, **clock.seconds, "idle": sum(idle.values())}
+        rounded = {name: round(value, 4) for name, value in values.items()}
+        idle_by = {part: round(spent, 4) for part, spent in idle.items()}
         log.info("step done", step=self.state.step, stage=self.state.stage, reward=round(figures.reward, 4),
                  truncated=round(figures.truncated, 4), answer_tokens=figures.answer_tokens,
-                 generated=round(figures.generated, 4), **rounded)  # fmt: skip
+                 generated=round(figures.generated, 4), idle_by=idle_by, **rounded)  # fmt: skip
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, Result]) -> Result:
         """The result of `work`, which is given up, or not begun, when somebody asks for the end. Raises Stopped."""

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import ROOT, describe_machine
-from benchmarks.trainer import other_parts, overlap, time_to_score, waiting
+from benchmarks.trainer import other_parts, overlap, time_to_score, useful_groups, waiting
 from benchmarks.trainer.place import Place, prepared_place
 from benchmarks.trainer.report import report, rows
 from deepcoder_cli.local.supervision import ProcessFailedError
@@ -32,6 +32,7 @@ from deepcoder_trainer.orchestrator.failures import OrchestratorError
 from tests.s3_server import S3ServerError
 
 FOLDER = ROOT / "build" / "bench"
+PARTS = "abcdefg"
 EXIT_INTERRUPTED = 130
 FAILURES = (
     ProcessFailedError, LocalSandboxError, SandboxError, OrchestratorError, S3ServerError, TimeoutError, OSError,
@@ -84,8 +85,9 @@ def _measure(part: str, place: Place, chosen: argparse.Namespace) -> dict[str, A
         "b": lambda: overlap.measure(place, seeds, steps),
         "d": lambda: waiting.measure_idle(place, seeds, steps),
         "f": lambda: waiting.measure_checkpoints(place, seeds, steps),
+        "g": lambda: useful_groups.measure(place, seeds, steps),
     }
-    return ways[part]() if part in ways else other_parts.measure(part, place.folder)
+    return ways[part]() if part in ways else other_parts.measure(part, place.folder, trial=steps is not None)
 
 
 def table(figures: dict[str, Any]) -> Table:
@@ -101,18 +103,17 @@ def table(figures: dict[str, Any]) -> Table:
 
 def options() -> argparse.Namespace:
     """What was asked for; ends with a sentence when it cannot be done."""
-    there = "".join(part for part in "abcdef" if part not in other_parts.MODULES or other_parts.there(part))
     parser = argparse.ArgumentParser(prog="benchmarks.trainer", description=__doc__)
-    parser.add_argument("--only", default=there, help=f"which parts, such as bd; all are {there}")
+    parser.add_argument("--only", default=PARTS, help=f"which parts, such as bd; all are {PARTS}")
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds; ratios are medians over them")
-    parser.add_argument("--steps", type=int, help="of each training, for a trial; by default what each part needs")
+    parser.add_argument("--steps", type=int, help="of each training, for a trial (parts c and e: a short form)")
     parser.add_argument("--threshold", type=float, default=time_to_score.THRESHOLD, help="part a's pass@1")
     parser.add_argument("--keep", action="store_true", help="keep the logs, which are kept when a part failed")
     parser.add_argument("--output", type=Path, default=FOLDER / "trainer.json")
     chosen = parser.parse_args()
-    unknown = sorted(set(chosen.only) - set(there))
+    unknown = sorted(set(chosen.only) - set(PARTS))
     if unknown or not chosen.only:
-        parser.error(f"--only: {chosen.only!r}: {', '.join(unknown) or 'no part'}; there are {', '.join(there)}")
+        parser.error(f"--only: {chosen.only!r}: {', '.join(unknown) or 'no part'}; there are {', '.join(PARTS)}")
     if chosen.seeds < 1:
         parser.error(f"--seeds: {chosen.seeds}; at least 1")
     if chosen.steps is not None and chosen.steps < 6:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.trainer.cores import pinned
 from benchmarks.trainer.place import Place
@@ -24,11 +28,12 @@ SERVER_SECONDS = 900.0
 START_SECONDS = 900.0
 STEP_SECONDS = 600.0
 LOOK_SECONDS = 0.5
+GENERATED_TOKENS = "vllm:generation_tokens_total"
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run whose problems are checked and whose model is on this machine."""
+    """A run whose problems are checked and whose model is on this machine. `dataset`: its URI."""
 
     run: ResolvedRun
     at: Addresses
@@ -47,11 +52,20 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class Generated:
+    """Tokens that the rollout servers generated, used or not: while problems were rated, and while the run trained."""
+
+    rating: int
+    training: int
+
+
+@dataclass(frozen=True)
 class Trained:
-    """A run that ended well, and what its log says of its steps."""
+    """A run that ended well, what its log says of its steps, and the tokens it took."""
 
     prepared: Prepared
     steps: list[Step]
+    generated: Generated
 
     def checkpoint(self, step: int) -> str:
         """Where the checkpoint of a step lies in the store."""
@@ -60,43 +74,76 @@ class Trained:
 
 
 def train(shape: Shape, base: Path, place: Place, sandbox: str) -> Trained:
-    """Prepare, start the rollout server, then train to the last step. All that was started has ended on return.
+    """Start the rollout server, prepare, then train to the last step. All that was started has ended on return.
 
-    Raises ProcessFailedError when a process ends badly, TimeoutError when a wait is over.
+    The server comes first, as it rates problems where the run has them rated. Raises ProcessFailedError when a process
+    ends badly, TimeoutError when a wait is over.
     """
-    prepared = prepare(shape, base, place, sandbox)
-    run, at, logs = prepared.run, prepared.at, prepared.logs
-    cores = shape.cores
+    laid_out = _laid_out(shape, base, place, sandbox)
+    run, at, logs, cores = laid_out.run, laid_out.at, laid_out.logs, shape.cores
+    _fetch_model(laid_out, place)
     with ExitStack() as stack:
         with pinned(cores.generation if cores else None):
             rollouts = stack.enter_context(LocalRollouts(run, at, logs, place.s3.environment, place.say))
         _await(lambda: "server is up" in _text(logs / "rollout-0.log"), rollouts, SERVER_SECONDS, "the rollout server")
+        before = generated_tokens(rollouts.generate_urls)
+        prepared = _prepared(laid_out, place)
+        rated = generated_tokens(rollouts.generate_urls)
         description = trainer_process(
             run, at, attempt=1, dataset=prepared.dataset, replica_index="0", master_address=LOOPBACK,
-            host=LOOPBACK, port=prepared.orchestrator_port,
+            host=LOOPBACK, port=prepared.orchestrator_port, weights_port=free_port(),
         )  # fmt: skip
         with pinned(cores.training if cores else None):
             trainer = start_process(description, logs, place.s3.environment)
         stack.callback(trainer.end, description.grace_seconds)
         _follow(trainer, rollouts, run.total_steps, shape.name, place)
         trainer.wait(STEP_SECONDS)
-    return Trained(prepared, steps_of(_text(trainer.log)))
+        generated = Generated(rated - before, generated_tokens(rollouts.generate_urls) - rated)
+    return Trained(prepared, steps_of(_text(trainer.log)), generated)
 
 
 def prepare(shape: Shape, base: Path, place: Place, sandbox: str) -> Prepared:
     """Check the problems, or find them checked, and fetch the model. Raises ProcessFailedError or TimeoutError."""
+    laid_out = _laid_out(shape, base, place, sandbox)
+    _fetch_model(laid_out, place)
+    return _prepared(laid_out, place)
+
+
+def generated_tokens(servers: Sequence[str]) -> int:
+    """Tokens that these vLLM servers have generated since they began. Raises httpx.HTTPError, ValueError."""
+    return sum(tokens_of(httpx.get(f"{url}/metrics", timeout=30.0, trust_env=False).text) for url in servers)
+
+
+def tokens_of(metrics: str) -> int:
+    """Generated tokens in the text of a vLLM server's metrics. Raises ValueError when it does not tell them."""
+    samples = [sample for family in text_string_to_metric_families(metrics) for sample in family.samples]
+    found = [sample.value for sample in samples if sample.name == GENERATED_TOKENS]
+    if not found:
+        raise ValueError(f"the rollout server's metrics have no {GENERATED_TOKENS}")
+    return int(sum(found))
+
+
+def _laid_out(shape: Shape, base: Path, place: Place, sandbox: str) -> Prepared:
+    """The run with its folder and its ports; neither its model nor its dataset is there."""
     run = quickstart_run(shape, base=base, storage=place.storage, endpoint=place.s3.endpoint)
     state, port = place.folder / f"{shape.name}-{run.uid[:8]}", free_port()
     at = local_addresses(state, orchestrator_port=port, sandbox=sandbox, engine_port=free_port())
     state.mkdir(parents=True)
     Path(at.config_path).write_text(run.model_dump_json())
-    logs, secrets = state / "logs", place.s3.environment
-    message = run_process(prepare_process(run, at), logs, secrets, PREPARE_SECONDS)
-    for before in rollout_process(run, at, host=LOOPBACK).before:
-        run_process(before, logs, secrets, PREPARE_SECONDS)
+    return Prepared(run, at, "", port)
+
+
+def _fetch_model(laid_out: Prepared, place: Place) -> None:
+    for before in rollout_process(laid_out.run, laid_out.at, host=LOOPBACK).before:
+        run_process(before, laid_out.logs, place.s3.environment, PREPARE_SECONDS)
+
+
+def _prepared(laid_out: Prepared, place: Place) -> Prepared:
+    process = prepare_process(laid_out.run, laid_out.at, port=laid_out.orchestrator_port)
+    message = run_process(process, laid_out.logs, place.s3.environment, PREPARE_SECONDS)
     if message is None or message.uri is None:
-        raise RuntimeError(f"prepare ended well but named no dataset (log: {logs})")
-    return Prepared(run, at, message.uri, port)
+        raise RuntimeError(f"prepare ended well but named no dataset (log: {laid_out.logs})")
+    return dataclasses.replace(laid_out, dataset=message.uri)
 
 
 def _follow(trainer: LocalProcess, rollouts: LocalRollouts, total: int, name: str, place: Place) -> None:

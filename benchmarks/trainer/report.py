@@ -25,6 +25,8 @@ FIGURES = (
     Figure("d", "idle_share", "under 0.1"),
     Figure("e", "peak_memory_slope", ""),
     Figure("f", "checkpoint_wait_share", "under 0.02"),
+    Figure("g", "filter_over_dynamic_tokens", ""),
+    Figure("g", "filter_training_over_dynamic_tokens", ""),
 )
 
 

@@ -31,6 +31,7 @@ class Shape:
     keep_last: int = 2
     max_response_tokens: int = 64
     cores: Cores | None = None
+    data: dict[str, Any] = field(default_factory=dict)
     algorithm: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)
 
@@ -44,6 +45,7 @@ def quickstart_run(shape: Shape, *, base: Path, storage: str, endpoint: str) -> 
     spec = document["spec"]
     spec["model"] = {"uri": f"file://{base}/model"}
     spec["data"]["sources"][0]["uri"] = f"file://{base}/training.jsonl"
+    spec["data"] |= shape.data
     sampling = {**spec["algorithm"]["sampling"], "seed": shape.seed}
     spec["algorithm"] |= {"maxStaleness": shape.max_staleness, "sampling": sampling, **shape.algorithm}
     spec["stages"] = [{"name": "only", "maxResponseTokens": shape.max_response_tokens, "steps": shape.steps}]

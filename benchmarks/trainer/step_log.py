@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +16,9 @@ PARTS = ("sample", "journal", "train", "publish", "wait_for_checkpoint")
 class Step:
     """One step. `done` is seconds of the epoch; `parts` are seconds, and so are `idle` and `optimising`.
 
-    `idle`: neither an answer was being generated nor the ranks trained. `optimising`: the ranks' own count of the
-    training, which is less than the part `train` by what the command waits for.
+    `idle`: neither an answer was being generated nor the ranks trained; `idle_by`: the same by what was waited for.
+    `optimising`: the ranks' own count of the training, which is less than the part `train` by what the command waits
+    for. `signal`: the share of the groups trained on whose answers differ in what they earned.
     """
 
     number: int
@@ -28,6 +29,8 @@ class Step:
     answer_tokens: int
     reward: float
     truncated: float
+    signal: float
+    idle_by: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @property
     def before_training(self) -> float:
@@ -74,6 +77,14 @@ def idle_share(steps: Sequence[Step]) -> float:
     return sum(step.idle for step in steps[1:]) / (steps[-1].done - steps[0].done)
 
 
+def idle_shares(steps: Sequence[Step]) -> dict[str, float]:
+    """The same by what was waited for, the most first."""
+    seconds = steps[-1].done - steps[0].done
+    names = {name for step in steps[1:] for name in step.idle_by}
+    found = {name: sum(step.idle_by.get(name, 0.0) for step in steps[1:]) / seconds for name in names}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
 def checkpoint_wait(steps: Sequence[Step], every: int) -> float:
     """Seconds that steps waited for checkpoints, over all seconds; the first step of these is only where they begin.
 
@@ -112,4 +123,6 @@ def _step(event: Mapping[str, Any]) -> Step:
         answer_tokens=event["answer_tokens"],
         reward=event["reward"],
         truncated=event["truncated"],
+        signal=event["group_signal_fraction"],
+        idle_by=event["idle_by"],
     )

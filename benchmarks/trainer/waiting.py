@@ -62,6 +62,7 @@ def summary(key: str, measured: Mapping[int, Mapping[str, Sequence[step_log.Step
                         key: rounded(share(steps)),
                         "seconds_per_step": rounded(step_log.seconds_per_step(steps)),
                         "shares": {part: rounded(value) for part, value in step_log.shares(steps).items()},
+                        "idle_by": {part: rounded(value) for part, value in step_log.idle_shares(steps).items()},
                     }
                     for mode, steps in modes.items()
                 },

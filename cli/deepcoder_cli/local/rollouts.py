@@ -24,6 +24,12 @@ class LocalRollouts:
         self._say = say
         self._restarts = 0
         self._servers: list[LocalProcess] = []
+        self._generate_ports: dict[int, int] = {}
+
+    @property
+    def generate_urls(self) -> list[str]:
+        """Where each server's vLLM is asked, and tells its metrics."""
+        return [f"http://{LOOPBACK}:{port}" for _, port in sorted(self._generate_ports.items())]
 
     def __enter__(self) -> LocalRollouts:
         try:
@@ -51,7 +57,9 @@ class LocalRollouts:
             self._servers[index] = self._start(index)
 
     def _start(self, index: int) -> LocalProcess:
-        return start_process(self._description(index), self._logs, self._secrets)
+        description = self._description(index)
+        self._generate_ports[index] = description.ports["generate"]
+        return start_process(description, self._logs, self._secrets)
 
     def _description(self, index: int) -> Process:
         process = rollout_process(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 import pytest
 
 from benchmarks.trainer import __main__ as command
-from benchmarks.trainer import other_parts, overlap, parts_alone, time_to_score, waiting
-from benchmarks.trainer.report import report, rows
+from benchmarks.trainer import overlap, parts_alone, time_to_score, waiting
+from benchmarks.trainer.report import FIGURES, report, rows
 from benchmarks.trainer.step_log import Step
 from benchmarks.trainer.time_to_score import Curve
 from deepcoder_trainer.orchestrator.generation import Answer
@@ -21,7 +20,7 @@ from deepcoder_trainer.orchestrator.generation import Answer
 def step(
     number: int, done: float, *, idle: float = 0.0, optimising: float = 1.0, tokens: int = 600, **parts: float
 ) -> Step:
-    return Step(number, done, parts, optimising, idle, tokens, 0.5, 0.0)
+    return Step(number, done, parts, optimising, idle, tokens, 0.5, 0.0, 0.5)
 
 
 def group(at: float, tokens: int, reason: Any = "stop") -> parts_alone.Finished:
@@ -123,7 +122,7 @@ def test_report_has_the_figures_with_an_aim_on_top() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--only", "z"], "--only: 'z': z; there are a, b"),
+        (["--only", "z"], "--only: 'z': z; there are a, b, c, d, e, f, g"),
         (["--only", ""], "--only: '': no part"),
         (["--seeds", "0"], "--seeds: 0; at least 1"),
         (["--steps", "5"], "--steps: 5; at least 6"),
@@ -139,11 +138,13 @@ def test_wrong_options_are_refused(
     assert said in capsys.readouterr().err
 
 
-def test_all_parts_that_are_there_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts c and e are programs of their own, which may not be there."""
+def test_one_command_has_all_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without options every part is measured, and each figure of the first level is some part's."""
     monkeypatch.setattr(sys, "argv", ["benchmarks.trainer"])
-    monkeypatch.setattr(other_parts, "there", lambda part: part == "c")
     found = command.options()
-    assert isinstance(found, argparse.Namespace)
-    assert found.only == "abcdf"
     assert (found.seeds, found.steps) == (3, None)
+    assert {figure.part for figure in FIGURES} == set(found.only)
+    assert {figure.key for figure in FIGURES} >= {
+        "seconds_to_080_trl_over_ours", "async_over_limit", "async_over_sync", "weight_update_over_memcpy",
+        "idle_share", "peak_memory_slope", "checkpoint_wait_share",
+    }  # fmt: skip

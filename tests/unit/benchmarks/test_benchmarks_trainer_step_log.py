@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -16,7 +17,8 @@ def line(step: int, second: float, **changes: Any) -> str:
     event = {
         "event": "step done", "step": step, "timestamp": f"2025-01-01T00:00:{second:09.6f}Z", "sample": 3.0,
         "journal": 0.5, "train": 1.5, "publish": 0.25, "seconds": 1.25, "idle": 0.75, "answer_tokens": 600,
-        "reward": 0.5, "truncated": 0.0, "loss": 0.1, "level": "info",
+        "reward": 0.5, "truncated": 0.0, "group_signal_fraction": 0.75,
+        "idle_by": {"grading": 0.5, "journal": 0.25}, "loss": 0.1, "level": "info",
     }  # fmt: skip
     return json.dumps({**event, **changes})
 
@@ -24,7 +26,7 @@ def line(step: int, second: float, **changes: Any) -> str:
 def step(
     number: int, done: float, *, idle: float = 0.0, optimising: float = 1.0, tokens: int = 100, **parts: float
 ) -> Step:
-    return Step(number, done, parts, optimising, idle, tokens, 0.5, 0.0)
+    return Step(number, done, parts, optimising, idle, tokens, 0.5, 0.0, 0.5)
 
 
 LOG = "\n".join(
@@ -37,8 +39,9 @@ def test_steps_are_found_among_other_lines() -> None:
     steps = step_log.steps_of(LOG)
     assert [one.number for one in steps] == [1, 2, 3]
     assert steps[0].parts == {"sample": 3.0, "journal": 0.5, "train": 1.5, "publish": 0.25}
-    assert (steps[0].optimising, steps[0].idle, steps[0].answer_tokens) == (1.25, 0.75, 600)
+    assert (steps[0].optimising, steps[0].idle, steps[0].answer_tokens, steps[0].signal) == (1.25, 0.75, 600, 0.75)
     assert steps[0].before_training == 0.25
+    assert steps[0].idle_by == {"grading": 0.5, "journal": 0.25}
 
 
 def test_sampling_began_before_the_first_steps_parts() -> None:
@@ -65,6 +68,16 @@ def test_idle_share_is_of_the_time_between_the_first_and_the_last() -> None:
     """1.5 of 20 seconds; what was idle in the first step was before."""
     steps = [step(1, 10.0, idle=9.0), step(2, 20.0, idle=1.0), step(3, 30.0, idle=0.5)]
     assert step_log.idle_share(steps) == pytest.approx(0.075)
+
+
+def test_idle_shares_are_by_what_was_waited_for() -> None:
+    """Of twenty seconds: three and one; the first step is only where they begin."""
+    steps = [
+        dataclasses.replace(step(1, 10.0), idle_by={"publish": 9.0}),
+        dataclasses.replace(step(2, 20.0), idle_by={"journal": 1.0, "grading": 1.0}),
+        dataclasses.replace(step(3, 30.0), idle_by={"grading": 2.0}),
+    ]
+    assert list(step_log.idle_shares(steps).items()) == [("grading", 0.15), ("journal", 0.05)]
 
 
 def test_shares_of_parts_and_what_no_part_counts() -> None:

@@ -17,6 +17,8 @@ def plan_view(plan: RunPlan) -> RenderableType:
     if plan.trainer:
         place = f"GPU memory of a trainer rank, of {_gib(plan.gpu_memory)}"
         parts += [_title(place if plan.trainer.on_gpu else "memory of a trainer rank"), _trainer(plan.trainer), Text()]
+        if plan.trainer.on_gpu:
+            parts += [_title("memory of a trainer pod, beside its processes"), _node(plan.trainer), Text()]
     if plan.rollout:
         place = f"GPU memory of a rollout server, of each GPU's {_gib(plan.gpu_memory)}"
         parts += [_title(place if plan.rollout.on_gpu else "memory of a rollout server"), _rollout(plan.rollout)]
@@ -75,6 +77,23 @@ def _trainer(trainer: PlannedTrainer) -> Table:
         if size:
             table.add_row(name, f"{size / GIB:.2f}", Text(note, style="dim"))
     table.add_row(Text("at the worst moment", style="bold"), Text(f"{trainer.total / GIB:.2f}", style="bold"), "")
+    return table
+
+
+def _node(trainer: PlannedTrainer) -> Table:
+    """Of all ranks of a pod, beside what its processes need."""
+    table = _table("", "GiB", "", left=("", ""))
+    rows = (
+        ("offloaded", trainer.offloaded, "what is updated by the CPU, and what the GPUs get of it"),
+        ("published weights", trainer.published, "two versions, for rollout servers to fetch"),
+    )
+    for name, size, note in rows:
+        if size:
+            table.add_row(name, f"{trainer.ranks_per_pod * size / GIB:.2f}", Text(note, style="dim"))
+    table.add_row(
+        Text("together", style="bold"), Text(f"{trainer.node / GIB:.2f}", style="bold"),
+        Text(_many(trainer.ranks_per_pod, "rank"), style="dim"),
+    )  # fmt: skip
     return table
 
 

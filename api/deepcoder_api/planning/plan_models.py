@@ -32,14 +32,20 @@ class PlannedStage(Strict):
 
 
 class PlannedTrainer(Strict):
-    """Bytes of one rank, in the stage that needs the most; see `TrainerMemory`. `on_gpu` False: of the host."""
+    """Bytes of one rank, in the stage that needs the most; see `TrainerMemory`. `on_gpu` False: of the node.
+
+    `offloaded` and `published` are a rank's in the node's memory and no part of `total`; `node` is both, of all ranks
+    of a pod: what it needs there beside what its processes do.
+    """
 
     ranks: int
+    ranks_per_pod: int
     on_gpu: bool
     stage: str
     weights: int
     gradients: int
     optimizer: int
+    offloaded: int
     buffers: int
     checkpoints: int
     layer: int
@@ -47,6 +53,8 @@ class PlannedTrainer(Strict):
     update: int
     context: int
     total: int
+    published: int
+    node: int
 
 
 class PlannedRollout(Strict):

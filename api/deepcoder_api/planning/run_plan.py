@@ -108,10 +108,12 @@ def _trainer(run: ResolvedRun, shape: ModelShape, stages: tuple[PlannedStage, ..
         ranks=spec.ranks,
         tokens=worst.tokens_per_microbatch,
         recomputes=on_gpu,
+        offload=spec.deepspeed.offload,
     )
     context = CUDA_CONTEXT if on_gpu else 0
     return PlannedTrainer(
         ranks=spec.ranks,
+        ranks_per_pod=spec.ranks // spec.replicas,
         on_gpu=on_gpu,
         stage=worst.name,
         **asdict(memory.state),
@@ -122,6 +124,8 @@ def _trainer(run: ResolvedRun, shape: ModelShape, stages: tuple[PlannedStage, ..
         update=memory.update,
         context=context,
         total=memory.total + context,
+        published=memory.published,
+        node=spec.ranks // spec.replicas * (memory.state.offloaded + memory.published),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -18,25 +19,36 @@ from deepcoder_api.planning.trainer_memory import (
     state_memory,
     trainer_memory,
 )
+from deepcoder_api.training_run import Offload
 from deepcoder_trainer import attention
 from deepcoder_trainer.answer_scores import AnswerScores
 from tests.tiny_models import write_tiny_model
 from tests.warm_ranks import start_ranks
 
 RANKS = 2
-CASES = [("bf16", 1), ("bf16", 2), ("bf16", 3), ("fp32", 0), ("fp32", 2)]
+CASES: list[tuple[Literal["bf16", "fp32"], int, Offload]] = [
+    ("bf16", 1, "none"), ("bf16", 2, "none"), ("bf16", 3, "none"), ("fp32", 0, "none"), ("fp32", 2, "none"),
+    ("bf16", 2, "optimizer"), ("fp32", 2, "optimizer"), ("bf16", 3, "parameters"),
+]  # fmt: skip
 TOKENS = 512
 
 
 def test_state_is_what_deepspeed_keeps(tmp_path: Path) -> None:
-    """On two ranks, for each ZeRO stage, to 2 %; stage 3 keeps parameters under 100,000 elements whole besides."""
+    """On two ranks, for each ZeRO stage and what may be offloaded in it, to 2 %, and how much of it the node has.
+
+    Stage 3 keeps parameters under 100,000 elements whole besides. Without a GPU all lies in one memory: what the node
+    has is what DeepSpeed makes on the CPU whatever else there is.
+    """
     model = write_tiny_model(tmp_path / "model", layers=2, hidden=512)
     arguments = [str(model), json.dumps(CASES), str(tmp_path / "found")]
     start_ranks(RANKS, "tests.integration.trainer.planned_memory", arguments, tmp_path / "log").finish(280)
     found = json.loads((tmp_path / "found").read_text())
-    for (precision, stage), measured in zip(CASES, found, strict=True):
-        planned = state_memory(1_000_000, parameter_bytes(precision, stage), stage, RANKS).total / 1_000_000
-        assert measured["each"] == pytest.approx(planned, rel=0.02), (precision, stage)
+    for (precision, stage, offload), measured in zip(CASES, found, strict=True):
+        planned = state_memory(1_000_000, parameter_bytes(precision, stage, offload), stage, RANKS)
+        of_node = measured["offloaded"] * 1_000_000
+        assert of_node == pytest.approx(planned.offloaded, rel=0.02), (precision, stage, offload)
+        on_gpu = measured["each"] * 1_000_000 - of_node
+        assert on_gpu == pytest.approx(planned.total, rel=0.02, abs=20_000), (precision, stage, offload)
         if stage == 3:
             assert measured["bucket"] == REDUCE_BUCKET * FP32
 

@@ -88,6 +88,32 @@ def test_what_cannot_fit_is_refused_with_its_field(path: str, value: Any, gpu_gi
     assert any(text.startswith(refused) for text in refusals), refusals
 
 
+def offloading(limit: str) -> RunPlan:
+    """The 14B example at ZeRO 2 with its optimizer offloaded, its trainer's memory limited."""
+    (document,) = read_documents(EXAMPLE.read_text())
+    document = changed(document, "spec.trainer.deepspeed", {"zeroStage": 2, "offload": "optimizer"})
+    resource = parse_resource(changed(document, "spec.trainer.pod", {"resources": {"limits": {"memory": limit}}}))
+    assert isinstance(resource, TrainingRunResource)
+    return plan_run(resource.resolved(), SHAPE, 80 * GIB)
+
+
+def test_what_is_offloaded_is_counted_in_the_pod() -> None:
+    """8 ranks: 18 bytes a parameter are shared by all, and two versions of bf16 weights are published."""
+    plan = offloading("400Gi")
+    assert plan.refusals == ()
+    assert plan.trainer is not None
+    assert plan.trainer.ranks_per_pod == 8
+    assert plan.trainer.node == pytest.approx((18 + 2 * 2) * 14_770_033_664, abs=16)
+    assert plan.trainer.optimizer == 0
+
+
+def test_a_pod_that_may_not_hold_what_is_offloaded_is_refused() -> None:
+    """302.6 GiB do not fit 300."""
+    (refusal,) = offloading("300Gi").refusals
+    assert str(refusal).startswith("spec.trainer.pod.resources.limits.memory")
+    assert "8 ranks keep 302.6 GiB there" in refusal.reason
+
+
 def test_heads_must_be_shared_evenly() -> None:
     """40 heads over 3 GPUs."""
     document = training_run(rollout={"gpusPerReplica": 3, "tensorParallel": 3})

@@ -8,6 +8,7 @@ import pytest
 
 from deepcoder_api.planning.model_shape import model_shape
 from deepcoder_api.planning.trainer_memory import ParameterBytes, parameter_bytes, state_memory, trainer_memory
+from deepcoder_api.training_run import Offload
 from tests.model_configs import QWEN2_5_14B
 
 PAPER = ParameterBytes(weight=2, gradient=2, optimizer=12)
@@ -62,3 +63,45 @@ def test_layers_that_are_not_computed_again_are_kept_whole() -> None:
     whole = trainer_memory(shape, precision="bf16", zero_stage=3, ranks=8, tokens=8192, recomputes=False)
     again = trainer_memory(shape, precision="bf16", zero_stage=3, ranks=8, tokens=8192)
     assert whole.checkpoints > 20 * again.checkpoints
+
+
+@pytest.mark.parametrize(
+    ("precision", "stage", "offload", "each"),
+    [
+        ("bf16", 1, "optimizer", ParameterBytes(2, 4, 0, offloaded=4 + 8 + 4 + 2)),
+        ("bf16", 2, "optimizer", ParameterBytes(2, 4, 0, offloaded=4 + 8 + 4 + 2)),
+        ("fp32", 2, "optimizer", ParameterBytes(4, 0, 0, offloaded=4 + 8 + 4 + 4 + 4)),
+        ("bf16", 3, "optimizer", ParameterBytes(2, 0, 0, offloaded=4 + 8 + 4 + 4)),
+        ("bf16", 3, "parameters", ParameterBytes(0, 0, 0, offloaded=4 + 8 + 4 + 4 + 2)),
+    ],
+)
+def test_bytes_of_an_offloaded_parameter(
+    precision: Literal["bf16", "fp32"], stage: int, offload: Offload, each: ParameterBytes
+) -> None:
+    """Master weight, moments and gradient in the node; the updated weight, sums and the weight itself by stage."""
+    assert parameter_bytes(precision, stage, offload) == each
+
+
+def test_14b_on_8_ranks_with_the_optimizer_offloaded() -> None:
+    """ZeRO 2: 27.5 GiB of whole weights and 6.9 of gradients stay on the GPU, 31 GiB a rank go to the node."""
+    shape, parameters = model_shape(QWEN2_5_14B), 14_770_033_664
+    memory = trainer_memory(shape, precision="bf16", zero_stage=2, ranks=8, tokens=17408, offload="optimizer")
+    assert memory.state.weights == 2 * parameters
+    assert memory.state.gradients == 4 * parameters // 8
+    assert (memory.state.optimizer, memory.update) == (0, 0)
+    assert memory.state.offloaded == 18 * parameters // 8
+    assert memory.published == 2 * 2 * parameters // 8
+    here = trainer_memory(shape, precision="bf16", zero_stage=2, ranks=8, tokens=17408)
+    assert here.state.offloaded == 0
+    assert here.state.total - memory.state.total == 12 * parameters // 8
+    assert here.activations == memory.activations
+
+
+def test_offloaded_parameters_leave_no_state_on_the_gpu() -> None:
+    """What is gathered and reduced at a time is there, and activations as large as ever."""
+    shape, parameters = model_shape(QWEN2_5_14B), 14_770_033_664
+    memory = trainer_memory(shape, precision="bf16", zero_stage=3, ranks=8, tokens=17408, offload="parameters")
+    assert memory.state.total == 0
+    assert memory.state.offloaded == 22 * parameters // 8
+    assert memory.total == memory.buffers + memory.activations
+    assert memory.activations == 17408 * 48 * 5120 * 2 + memory.layer

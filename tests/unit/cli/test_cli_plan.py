@@ -40,6 +40,23 @@ def test_the_14b_example_plans(config: Path) -> None:
     assert "sequences of 34,816 tokens; 12 servers" in out
 
 
+def test_what_a_trainer_pod_keeps_in_the_node_is_told(config: Path, tmp_path: Path) -> None:
+    """Of the example as it is, published weights; with the optimizer offloaded, that too."""
+    _, out, _ = plan(EXAMPLE, "--model-config", config)
+    assert "memory of a trainer pod, beside its processes" in out
+    assert "published weights" in out
+    assert "offloaded" not in out
+    document = yaml.safe_load(EXAMPLE.read_text())
+    document["spec"]["trainer"]["deepspeed"] = {"zeroStage": 2, "offload": "optimizer"}
+    (file := tmp_path / "run.yaml").write_text(yaml.safe_dump(document))
+    code, out, err = plan(file, "--model-config", config)
+    assert (code, err) == (0, "")
+    lines = {line.split("  ")[0].strip(): line.split() for line in out.splitlines()}
+    assert lines["offloaded"][1] == "247.60"
+    assert lines["published weights"][2] == "55.02"
+    assert lines["together"][1] == "302.62"
+
+
 def test_too_little_memory_is_refused(config: Path) -> None:
     """Exit code 1; standard error names the run, the field, the value and what is needed."""
     code, _, err = plan(EXAMPLE, "--model-config", config, "--gpu-memory-gib", 40)

@@ -28,7 +28,7 @@ UV_VERSION = "0.13.9"
 PYTHON = "3.11"
 PLATFORM = "x86_64-manylinux_2_36"
 LIGHT_EXTRAS = ("sandbox", "data", "operator", "evaluation", "cli")
-HEAVY_EXTRAS = (*LIGHT_EXTRAS, "trainer", "tensorboard")
+HEAVY_EXTRAS = (*LIGHT_EXTRAS, "trainer", "tensorboard", "wandb", "mlflow")
 INSTALL_SECONDS = 1800
 STAMP = "deepcoder-environment"
 

@@ -16,6 +16,7 @@ from deepcoder_api.evaluation_engines import Serving, engine_command
 from deepcoder_api.problems import Strict
 from deepcoder_api.resolve import ResolvedEvaluation, ResolvedRun
 from deepcoder_api.specification import PodSpec, Resources, SandboxPod, SandboxSpec, StorageSpec
+from deepcoder_api.tracking_spec import TrackingSpec
 
 RoleImage = Literal["worker", "trainer", "rollout", "sandbox"]
 EngineImage = Literal["engine-vllm", "engine-sglang", "engine-tgi", "engine-tensorrt-llm"]
@@ -37,6 +38,8 @@ GENERATE_PORT = 8801
 SHARDS_PORT = 8802
 SANDBOX_PORT = 8000
 POLICY_NAME = "policy"
+WANDB_VARIABLES = ("WANDB_API_KEY",)
+MLFLOW_VARIABLES = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 
 # A sandbox that is told to end finishes what it has accepted in this time; the pod's grace also covers its closing.
 SANDBOX_DRAIN_SECONDS = 45
@@ -159,7 +162,7 @@ def trainer_process(
         image="trainer",
         command=(at.python, "-m", "deepcoder_trainer.launch", *arguments),
         environment={**_configured(at), **_threads(trainer.gpus_per_replica), **trainer.pod.env},
-        secrets=_secrets(run.spec.storage, None),
+        secrets=(*_secrets(run.spec.storage, None), *_tracking_secrets(run.spec.tracking)),
         ports={"orchestrator": port, "weights": weights_port},
         volumes=(
             *_model_volumes(run.spec.model.uri, at),
@@ -393,6 +396,17 @@ def _secrets(storage: StorageSpec, model_secret: str | None) -> tuple[SecretVari
     if model_secret:
         variables.append(SecretVariable(name="HF_TOKEN", secret=model_secret))
     return tuple(variables)
+
+
+def _tracking_secrets(tracking: TrackingSpec) -> tuple[SecretVariable, ...]:
+    """Optional, all of them: a run does not wait for a Secret that only its figures need."""
+    given = (
+        (tracking.wandb and tracking.wandb.secret_name, WANDB_VARIABLES),
+        (tracking.mlflow and tracking.mlflow.secret_name, MLFLOW_VARIABLES),
+    )
+    return tuple(
+        SecretVariable(name=name, secret=secret, optional=True) for secret, names in given if secret for name in names
+    )
 
 
 def _merged(defaults: Resources, given: Resources) -> Resources:

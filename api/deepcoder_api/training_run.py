@@ -21,6 +21,7 @@ from deepcoder_api.specification import (
 )
 from deepcoder_api.stage_spec import Stage
 from deepcoder_api.status import Condition
+from deepcoder_api.tracking_spec import TrackingSpec
 
 ProblemFormat = Literal["jsonl", "humaneval", "mbpp", "taco", "synthetic-1", "livecodebench", "deepcoder", "math"]
 DATED_FORMATS: tuple[ProblemFormat, ...] = ("livecodebench",)
@@ -331,14 +332,6 @@ class ValidationSpec(Specification):
     )
     samples_per_prompt: int = Field(
         default=1, ge=1, le=1024, description="Answers to each problem; the score is the mean over all of them."
-    )
-
-
-class TrackingSpec(Specification):
-    """Where figures of the steps go beside the report that every run has."""
-
-    tensorboard: bool = Field(
-        default=False, description="Write TensorBoard's event file into the run's folder in S3, with each report."
     )
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from deepcoder_api.manifest import EvaluationResource, Resource, TrainingRunResource
+from deepcoder_api.processes import MLFLOW_VARIABLES, WANDB_VARIABLES
 
 STORAGE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 MODEL_VARIABLES = ("HF_TOKEN",)
 ENDPOINT_VARIABLES = ("OPENAI_API_KEY",)
-SECRET_VARIABLES = (*STORAGE_VARIABLES, "AWS_SESSION_TOKEN", *MODEL_VARIABLES, *ENDPOINT_VARIABLES)
+SECRET_VARIABLES = (
+    *(*STORAGE_VARIABLES, "AWS_SESSION_TOKEN", *MODEL_VARIABLES, *ENDPOINT_VARIABLES),
+    *(*WANDB_VARIABLES, *MLFLOW_VARIABLES),
+)
 
 
 def refusals(resources: Sequence[Resource], secrets: Mapping[str, str]) -> list[str]:

@@ -242,3 +242,23 @@ def test_probes_ask_ports_that_are_there(role: str) -> None:
 def test_an_evaluations_preflight() -> None:
     """Its own module, before anything is served."""
     assert evaluation_preflight_process(evaluation(), AT).command[2] == "deepcoder_evaluation.preflight"
+
+
+def test_only_the_trainer_has_the_trackers_keys_and_waits_for_none() -> None:
+    """Of the Secrets that are named, each optional; a tool without a Secret has none."""
+    tracking = {
+        "wandb": {"project": "coder", "secretName": "wandb"},
+        "mlflow": {"url": "https://mlflow.example", "experiment": "coder", "secretName": "mlflow"},
+    }
+    found = all_processes(resolved_run(tracking=tracking), evaluation(storage={"uri": "s3://bucket/prefix"}))
+    secrets = found.pop("trainer").secrets
+    assert {(variable.name, variable.secret) for variable in secrets} == {
+        ("WANDB_API_KEY", "wandb"),
+        ("MLFLOW_TRACKING_TOKEN", "mlflow"),
+        ("MLFLOW_TRACKING_USERNAME", "mlflow"),
+        ("MLFLOW_TRACKING_PASSWORD", "mlflow"),
+    }
+    assert all(variable.optional for variable in secrets)
+    assert all(process.secrets == () for process in found.values())
+    without = resolved_run(tracking={"wandb": {"project": "coder"}})
+    assert all_processes(without, evaluation())["trainer"].secrets == ()

@@ -91,7 +91,7 @@ class StepLoop:
         finally:
             await self.validation_behind.give_up()
             await self.pool.close()
-            await self.records.close()
+            await self.records.close(ended=self.state.step == self.total_steps)
         self.progress.activity = "checkpointing"
         await self.samples_behind.settle()
         await self.checkpoints.behind.settle()

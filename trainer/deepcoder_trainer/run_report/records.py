@@ -21,6 +21,8 @@ from deepcoder_trainer.orchestrator.storage import stored
 from deepcoder_trainer.run_report.figures import run_report
 from deepcoder_trainer.run_report.page import run_page
 from deepcoder_trainer.run_report.tensorboard import event_file
+from deepcoder_trainer.tracking.links import TrackerLinks
+from deepcoder_trainer.tracking.tracker import trackings
 
 READ_SECONDS = 60.0
 CLOSE_SECONDS = 30.0
@@ -31,11 +33,14 @@ log = structlog.get_logger("report")
 class RunRecords:
     """The figures of one run as one attempt writes them. `close` must follow."""
 
-    def __init__(self, store: ObjectStore, paths: RunPaths, run: ResolvedRun, attempt: int) -> None:
+    def __init__(
+        self, store: ObjectStore, paths: RunPaths, run: ResolvedRun, attempt: int, trackers: TrackerLinks | None = None
+    ) -> None:
         self._store = store
         self._paths = paths
         self._run = run
         self._attempt = attempt
+        self._trackers = trackers or TrackerLinks(trackings(run))
         self._steps: dict[int, StepFigures] = {}
         self._waiting: asyncio.Queue[StepFigures | None] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
@@ -51,21 +56,26 @@ class RunRecords:
             found = await stored(self._read, "read the figures of earlier steps", READ_SECONDS)
         except OrchestratorError as failure:
             log.warning("figures of earlier steps are not shown", cause=str(failure))
-            return
+            found = []
         self._steps = {figures.step: figures for figures in found if figures.step <= last_step}
+        await self._trackers.open(self.steps)
 
     def add(self, figures: StepFigures) -> None:
         """A step is over. One that is trained again, as its batch was durable, keeps what is known of it."""
         if figures.step not in self._steps:
             self._steps[figures.step] = figures
             self._put(figures)
+            self._trackers.add(figures)
 
     def request_report(self) -> None:
         """Write the report of the steps so far, when what came before is written."""
         self._put(None)
 
-    async def close(self) -> None:
-        """Wait a while for what is not written yet."""
+    async def close(self, *, ended: bool = False) -> None:
+        """Wait a while for what is not written yet. ended: the run has trained its last step."""
+        await asyncio.gather(self._trackers.close(ended=ended), self._close_writer())
+
+    async def _close_writer(self) -> None:
         if self._writer is None:
             return
         try:

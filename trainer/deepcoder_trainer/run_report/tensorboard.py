@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 from deepcoder_api.artifacts import RunReport, StepFigures
+from deepcoder_trainer.run_report.scalars import scalars
 
 VERSION = "brain.Event:2"
 
@@ -30,22 +30,6 @@ def event_file(report: RunReport) -> bytes:
             writer.write(event.SerializeToString(deterministic=True))
         writer.close()
         return file.read_bytes()
-
-
-def scalars(figures: StepFigures) -> Iterator[tuple[str, float]]:
-    """Tag and value of all that a step came to; tags of one kind share a prefix, and so a section."""
-    yield "answers/reward", figures.reward
-    yield "answers/truncated", figures.truncated
-    yield "answers/groups_without_signal", float(figures.groups_without_signal)
-    yield "length/mean", figures.answer_tokens / figures.answers
-    yield "length/median", figures.median_answer
-    yield "length/shortest", float(figures.shortest_answer)
-    yield "length/longest", float(figures.longest_answer)
-    for prefix, values in (("training", figures.training), ("seconds", figures.seconds)):
-        for name in sorted(values):
-            yield f"{prefix}/{name}", values[name]
-    for verdict in sorted(figures.verdicts):
-        yield f"verdicts/{verdict}", figures.verdicts[verdict] / figures.answers
 
 
 def _seconds(figures: StepFigures) -> float:

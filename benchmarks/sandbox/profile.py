@@ -26,7 +26,10 @@ from benchmarks.sandbox.ours import Ours
 from benchmarks.sandbox.workload import Cell, Submission, make_submission
 from deepcoder_sandbox.local import find_runsc
 
-KINDS = (Cell("stdin", 1, False), Cell("stdin", 10, False), Cell("call", 10, False), Cell("stdin", 1, True))
+KINDS = (
+    *(Cell(kind, tests, False) for tests in (1, 10, 100) for kind in ("stdin", "call")),
+    Cell("stdin", 1, True),
+)
 WARM_UP = 5
 PROFILED_SECONDS = 10.0
 

@@ -11,7 +11,7 @@ from deepcoder_api.grading import Limits, TestResult, Verdict
 from deepcoder_api.problems import FunctionTest
 from deepcoder_sandbox.answers import Answers
 from deepcoder_sandbox.launcher import Launcher
-from deepcoder_sandbox.plain_data import NotPlainDataError, encode, untag
+from deepcoder_sandbox.plain_data import NotPlainDataError, encode_call, untag
 from deepcoder_sandbox.program_run import ProgramRun, pump, started
 from deepcoder_sandbox.sending_ahead import BYTES_AHEAD, to_send
 from deepcoder_sandbox.verdicts import failure, one_line, result
@@ -81,10 +81,13 @@ class FunctionProgram:
         assert self._run is not None
         run = self._run
         self._send_ahead(run)
+        came_before = bool(run.channel.frames)
         if not self._await_frame(run, begun):
             return self._end()
         answer = parse(run.channel.frames.pop(0))
-        cpu_before, self._cpu_seconds = self._cpu_seconds, run.cpu_seconds()
+        cpu_before = self._cpu_seconds
+        if not came_before:  # several answers that come at once have used what the first of them is said to
+            self._cpu_seconds = run.cpu_seconds()
         wall, cpu = time.monotonic() - begun, max(0.0, self._cpu_seconds - cpu_before)
         verdict, detail = judge_answer(answer, lambda value: self._answers.value_objection(test, value))
         return TestResult(verdict=verdict, wall_seconds=wall, cpu_seconds=cpu, detail=one_line(detail))
@@ -120,7 +123,7 @@ class FunctionProgram:
 
 
 def _arguments(test: FunctionTest) -> bytes:
-    return encode((test.arguments, {}))
+    return encode_call(test.arguments)
 
 
 def load_program(launcher: Launcher, program: str, entry_point: str | None, limits: Limits) -> ProgramRun:

@@ -25,7 +25,7 @@ START_SECONDS = 60.0
 ANSWER_SECONDS = 20.0
 PRELOAD = (
     *("re", "collections", "heapq", "bisect", "math", "itertools", "functools", "operator", "string", "random"),
-    *("typing", "json", "io", "traceback", "ast"),
+    *("typing", "json", "io", "ast"),
 )
 # Costly to import, so a second zygote has it, for programs that speak of it.
 NUMERIC = "numpy"

@@ -17,7 +17,7 @@ from typing import Any
 from deepcoder_api.grading import Limits
 from deepcoder_sandbox.launcher import Exit, Launcher, LauncherFailedError
 from deepcoder_sandbox.privileges import PROGRAM_USER
-from deepcoder_sandbox.stdin_program import INLINE, PIPED
+from deepcoder_sandbox.sent_ahead import INLINE, PIPED
 from deepcoder_sandbox.streams import Channel, MarkedSink, Sink, Source
 from deepcoder_sandbox.tree_usage import tree_usage
 
@@ -187,7 +187,8 @@ class ProgramRun:
             return None
         if len(stdout) > self.limits.output_mib * MIB or not 0 <= wall < math.inf:
             return None
-        self.stderr.drain()
+        if status:  # else nobody asks what it said there
+            self.stderr.drain()
         return Finished(ended, wall, None, stdout, bytes(self.stderr.data))
 
     def watch(self, now: float) -> None:

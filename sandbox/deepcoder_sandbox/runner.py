@@ -18,7 +18,7 @@ from deepcoder_sandbox import system_calls
 from deepcoder_sandbox.checker_process import answer_checks
 from deepcoder_sandbox.frames import PeerClosedError, pack, read_frame, receive_frame, send_frame
 from deepcoder_sandbox.judge import judge
-from deepcoder_sandbox.plain_data import NotPlainDataError, decode, encode
+from deepcoder_sandbox.plain_data import NotPlainDataError, decode_call, encode
 from deepcoder_sandbox.program_module import EXIT_MEMORY, FILE_NAME, allow_full_depth, new_module
 from deepcoder_sandbox.stdin_program import run_program, take_streams
 
@@ -85,7 +85,7 @@ def _answer_calls(program: str, entry_point: str | None, channel: int) -> NoRetu
     calls = open(channel, "rb", buffering=1 << 16, closefd=False)  # noqa: SIM115 - several come at once
     try:
         while True:
-            arguments, keywords = decode(read_frame(calls, MAX_PROGRAM_BYTES))
+            arguments, keywords = decode_call(read_frame(calls, MAX_PROGRAM_BYTES))
             send_frame(channel, _answer(function, arguments, keywords))
     except PeerClosedError:
         os._exit(0)

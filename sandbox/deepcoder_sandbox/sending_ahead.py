@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-TESTS_AHEAD, BYTES_AHEAD = 16, 64 * 1024
+TESTS_AHEAD, BYTES_AHEAD = 64, 64 * 1024
 Test = TypeVar("Test")
 
 

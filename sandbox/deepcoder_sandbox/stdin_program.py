@@ -15,13 +15,12 @@ import time
 from types import CodeType
 from typing import Any, NoReturn
 
-from deepcoder_sandbox.frames import PeerClosedError, pack, receive_frame, write_all
+from deepcoder_sandbox.frames import pack, write_all
 from deepcoder_sandbox.program_module import EXIT_MEMORY, FILE_NAME, allow_full_depth, new_module
+from deepcoder_sandbox.sent_ahead import Inputs
 from deepcoder_sandbox.shareable import shareable
+from deepcoder_sandbox.unpiped_streams import PIPE_BUFFER_BYTES, TELLING, Given, Written, text_stream
 
-INLINE, PIPED = b"i", b"p"
-INLINE_BYTES = 32 * 1024  # what a new pipe holds in any case: Linux and gVisor give it 64 KiB
-MAX_INPUT_FRAME_BYTES = INLINE_BYTES + len(INLINE)
 EXIT_FLUSH = 120  # as CPython ends when it cannot flush standard output
 # A program that says none of these holds nothing whose last output would be written at the interpreter's end only.
 STREAM_WORDS = ("open", "Wrapper", "Writer", "Buffered", "FileIO", "__del__", "finally", "__exit__")
@@ -31,12 +30,11 @@ def run_program(program: str, tests: int, mark: bytes, channel: socket.socket) -
     """Run `program` on descriptors 0 and 1; with more than one test, again on the inputs that come by `channel`.
 
     Only then does the channel stay open, and `mark` and a frame {"status", "wall" and "cpu" in seconds, "memory" in
-    MiB} follow the output of each run. An input comes as a frame: `INLINE` and all of it, where a pipe holds that, or
-    else `PIPED`, with the pipe's descriptor behind it.
+    MiB} follow the output of each run.
     """
     code = _shareable_code(program) if tests > 1 else None
     if code is not None:
-        _run_tests(code, mark, channel)
+        _run_tests(code, program, mark, channel)
     channel.close()
     _open_streams()
     names = new_module("__main__")
@@ -52,46 +50,63 @@ def _shareable_code(program: str) -> CodeType | None:
         return None
 
 
-def _run_tests(code: CodeType, mark: bytes, channel: socket.socket) -> NoReturn:
-    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    output = os.dup(1)
-    digits = sys.get_int_max_str_digits()
+def _run_tests(code: CodeType, program: str, mark: bytes, channel: socket.socket) -> NoReturn:
+    """Test after test. The first, and what is run again alone as it did not end well, has pipes, as any program has."""
+    inputs, output = Inputs(channel), os.dup(1)
+    in_memory, digits = not TELLING.search(program), sys.get_int_max_str_digits()
+    held = None
     _open_streams()
+    before = resource.getrusage(resource.RUSAGE_SELF)
     while True:
-        cpu, begun = time.process_time(), time.monotonic()
+        begun = time.monotonic()
         names = new_module("__main__")
         status = _shut_down(_execute(code, names), names, True)
         used = resource.getrusage(resource.RUSAGE_SELF)
         report = {
             "status": status,
             "wall": time.monotonic() - begun,
-            "cpu": time.process_time() - cpu,
+            "cpu": used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime,
             "memory": used.ru_maxrss / 1024,
         }
-        for number in (0, 1):
-            os.dup2(nowhere, number)
-        write_all(output, mark + pack(json.dumps(report).encode()))
-        _put_back(digits)
-        if not _take_input(channel):
+        before = used
+        if held is None:
+            _turn_away()
+        write_all(output, (held.output if held else b"") + mark + pack(json.dumps(report).encode()))
+        _put_back(program, digits)
+        given = inputs.take()
+        if given is None:
             os._exit(0)
-        os.dup2(output, 1)
-        _open_streams()
+        held = _give(given, output, in_memory)
 
 
-def _take_input(channel: socket.socket) -> bool:
-    """Wait for the next input and make it standard input; False when the server is gone."""
-    try:
-        frame = receive_frame(channel.fileno(), MAX_INPUT_FRAME_BYTES)
-    except PeerClosedError:
-        return False
-    if frame == PIPED:
-        return take_streams(channel) == 1
-    reader, writer = os.pipe()
-    write_all(writer, frame[len(INLINE) :])
-    os.close(writer)
+def _turn_away() -> None:
+    """Let what is still said and asked on the standard descriptors go nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1):
+        os.dup2(nowhere, number)
+    os.close(nowhere)
+
+
+def _give(given: bytes | int, output: int, in_memory: bool) -> Written | None:
+    """Make an input, or the pipe that it comes by, standard input. Returns what holds the output, if no pipe does."""
+    if in_memory and isinstance(given, bytes):
+        held = Written()
+        sys.stdin = sys.__stdin__ = text_stream(io.BufferedReader(Given(given), PIPE_BUFFER_BYTES), "r")
+        sys.stdout = sys.__stdout__ = text_stream(io.BufferedWriter(held), "w")
+        return held
+    reader = given if isinstance(given, int) else _filled_pipe(given)
     os.dup2(reader, 0)
     os.close(reader)
-    return True
+    os.dup2(output, 1)
+    _open_streams()
+    return None
+
+
+def _filled_pipe(data: bytes) -> int:
+    reader, writer = os.pipe()
+    write_all(writer, data)
+    os.close(writer)
+    return reader
 
 
 def take_streams(channel: socket.socket) -> int:
@@ -103,7 +118,7 @@ def take_streams(channel: socket.socket) -> int:
     return len(descriptors)
 
 
-def _put_back(digits: int) -> None:
+def _put_back(program: str, digits: int) -> None:
     """Make the interpreter as it was before the program: all that a shareable program can have changed.
 
     Its standard streams it gets when there is something behind them.
@@ -113,9 +128,9 @@ def _put_back(digits: int) -> None:
     sys.set_int_max_str_digits(digits)
     gc.enable()
     gc.collect()
-    if "random" in sys.modules:
+    if "random" in program:
         sys.modules["random"].seed()
-    if "decimal" in sys.modules:
+    if "decimal" in program:
         sys.modules["decimal"].setcontext(sys.modules["decimal"].DefaultContext.copy())
 
 
@@ -129,9 +144,7 @@ def _standard_stream(descriptor: int, mode: str, name: str) -> Any:
     """As the interpreter makes its own, `mode` and `name` included, which programs ask for."""
     binary: Any = open(descriptor, f"{mode}b", closefd=False)  # noqa: SIM115 - it lives on
     binary.raw.name = name
-    text: Any = io.TextIOWrapper(binary, encoding="utf-8", errors="surrogateescape", newline="\n")
-    text.mode = mode
-    return text
+    return text_stream(binary, mode)
 
 
 def _execute(program: str | CodeType, names: dict[str, Any]) -> int:
@@ -159,10 +172,9 @@ def _exit_code(stop: SystemExit) -> int:
 def _report(error: BaseException) -> int:
     """Print the traceback as the interpreter does, and say with which status the process ends."""
     try:
-        import traceback
-
         trace = error.__traceback__.tb_next if error.__traceback__ else None
-        traceback.print_exception(type(error), error, trace, file=sys.stderr)
+        BaseException.with_traceback(error, trace)  # without the frame of ours
+        sys.__excepthook__(type(error), error, trace)
     except BaseException:
         os.write(2, type(error).__name__.encode() + b"\n")
     return EXIT_MEMORY if isinstance(error, MemoryError) else 1

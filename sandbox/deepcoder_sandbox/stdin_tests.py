@@ -11,7 +11,7 @@ from deepcoder_sandbox.answers import Answers
 from deepcoder_sandbox.launcher import Launcher
 from deepcoder_sandbox.program_run import Finished, ProgramRun, pump, started
 from deepcoder_sandbox.sending_ahead import to_send
-from deepcoder_sandbox.stdin_program import INLINE_BYTES
+from deepcoder_sandbox.sent_ahead import INLINE_BYTES
 from deepcoder_sandbox.verdicts import failure, result
 
 MARK_BYTES = 16

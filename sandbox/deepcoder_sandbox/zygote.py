@@ -21,7 +21,6 @@ import site
 import socket
 import sys
 import time
-import traceback
 from typing import Any
 
 from deepcoder_sandbox import confinement, namespaces, runner
@@ -113,6 +112,8 @@ class Zygote:
             confinement.limit(base_bytes=self.base_bytes, watched=self.watched, **request["limits"])
             confinement.forget_zygote()
         except BaseException:
+            import traceback  # large, and never needed but here
+
             try:
                 send_frame(channel, json.dumps({"failed": traceback.format_exc()}).encode())
             finally:

@@ -6,13 +6,14 @@ import collections
 import enum
 import json
 import math
+import sys
 
 import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepcoder_sandbox.plain_data import NotPlainDataError, decode, encode
+from deepcoder_sandbox.plain_data import NotPlainDataError, decode, decode_call, encode, encode_call
 
 hashable = st.recursive(
     st.none()
@@ -183,3 +184,30 @@ def test_any_json_is_a_value_or_refused(value):
         decode(json.dumps(value).encode())
     except NotPlainDataError:
         return
+
+
+@given(st.lists(json_values, max_size=4))
+def test_arguments_of_a_call_come_as_they_were(arguments):
+    """JSON values of every kind, also those that look like our tags."""
+    came, keywords = decode_call(encode_call(arguments))
+    assert keywords == {}
+    assert repr(came) == repr(arguments)
+
+
+def test_an_int_of_any_size_is_an_argument():
+    """Whatever a program has made of its interpreter's limit, which then is what it was."""
+    digits = sys.get_int_max_str_digits()
+    frames = [encode_call([10**power]) for power in (900, 5000)]
+    try:
+        sys.set_int_max_str_digits(640)
+        assert [decode_call(frame)[0][0] == 10**power for frame, power in zip(frames, (900, 5000), strict=True)] == [
+            True
+        ] * 2
+        assert sys.get_int_max_str_digits() == 640
+    finally:
+        sys.set_int_max_str_digits(digits)
+
+
+def test_a_judge_gives_keywords_too():
+    """In the form that has tags."""
+    assert decode_call(encode(([(1, 2)], {"key": {3}}))) == ([(1, 2)], {"key": {3}})

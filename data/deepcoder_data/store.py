@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from boto3 import Session
-from boto3.exceptions import S3UploadFailedError
+from boto3.exceptions import RetriesExceededError, S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
@@ -232,7 +232,7 @@ class ObjectStore:
             raise StoreUnavailableError(f"{uri}: the upload failed: {error}") from error
         except NoCredentialsError as error:
             raise AccessDeniedError(f"{uri}: there are no credentials (AWS_ACCESS_KEY_ID is not set)") from error
-        except BotoCoreError as error:
+        except (BotoCoreError, RetriesExceededError) as error:
             where = self._endpoint or "AWS"
             raise StoreUnavailableError(f"{uri}: the server at {where} does not answer: {error}") from error
 

@@ -10,6 +10,7 @@ from typing import NoReturn
 import structlog
 
 from deepcoder_api.lifecycle import EXIT_CODES, TERMINATION_LOG, TerminationMessage
+from deepcoder_api.log_stream import standard_error
 
 LIMIT_BYTES = 4096  # what Kubernetes keeps of a termination message
 log = structlog.get_logger("process")
@@ -28,7 +29,7 @@ class RetryableError(PermanentError):
 
 
 def configure_logging() -> None:
-    """JSON lines on standard error, one event each."""
+    """JSON lines on standard error, one event each; one that cannot be written is lost."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -37,7 +38,7 @@ def configure_logging() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(standard_error()),
     )
 
 

@@ -29,6 +29,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from deepcoder_api.lifecycle import EXIT_DONE, EXIT_RETRYABLE
+from deepcoder_api.log_stream import standard_error
 from deepcoder_api.rollout import Heartbeat, HeartbeatReply, WeightOrder, WeightReceipt
 from deepcoder_rollout.holding import Holding, Place
 from deepcoder_rollout.shard_server import serving_shards
@@ -313,7 +314,7 @@ def main() -> None:
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(standard_error()),
     )
     sys.exit(asyncio.run(_run(_arguments())))
 

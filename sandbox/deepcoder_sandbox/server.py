@@ -18,6 +18,7 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 
 from deepcoder_api.lifecycle import EXIT_PERMANENT, TERMINATION_LOG, TerminationMessage
+from deepcoder_api.log_stream import standard_error
 from deepcoder_sandbox import isolation
 from deepcoder_sandbox.application import GradingApplication
 from deepcoder_sandbox.grading_pool import GradingPool, default_workers
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(standard_error()),
     )
     registry = CollectorRegistry()
     scratch = options.scratch

@@ -20,6 +20,7 @@ import torch.distributed as dist
 from pydantic import ValidationError
 
 from deepcoder_api.lifecycle import EXIT_DONE, EXIT_PERMANENT, EXIT_RETRYABLE
+from deepcoder_api.log_stream import flush_output
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_data.termination import configure_logging
 from deepcoder_trainer.batch import BatchError, read_batch
@@ -202,7 +203,7 @@ def main() -> None:
         dist.destroy_process_group()
 
     code = run_rank(work, client, rank)
-    sys.stderr.flush()
+    flush_output()
     # After a failure other ranks may still be in a collective: leaving the ordinary way would wait for them.
     os._exit(code)
 

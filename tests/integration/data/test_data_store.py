@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -212,3 +214,33 @@ def test_every_error_is_a_store_error() -> None:
     """Callers catch one type."""
     for error in (AccessDeniedError, BucketMissingError, ObjectMissingError, ConflictError, StoreUnavailableError):
         assert issubclass(error, StoreError)
+
+
+def test_a_download_that_is_broken_off_again_and_again_may_be_tried_again(tmp_path: Path) -> None:
+    """boto3 has an error of its own for it, which is none of botocore's: it must not end a run."""
+
+    class BrokenOff(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self.send_response(200)
+            for name, value in (("Content-Length", "1000"), ("ETag", '"0"'), ("Connection", "close")):
+                self.send_header(name, value)
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_HEAD()
+            self.wfile.write(b"0" * 10)
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), BrokenOff) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        broken = ObjectStore(f"http://127.0.0.1:{server.server_port}", "us-east-1", access_key="a", secret_key="b")
+        with pytest.raises(StoreUnavailableError) as raised:
+            broken.download_file("s3://bucket/key", tmp_path / "file")
+        server.shutdown()
+    assert raised.value.retryable
+    assert not (tmp_path / "file").exists()

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +15,7 @@ import structlog
 
 from deepcoder_api.connections import keepalive_options
 from deepcoder_api.lifecycle import EXIT_CODES, TerminationMessage
+from deepcoder_api.log_stream import flush_output
 from deepcoder_api.problems import Problem
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_data.dataset import VALIDATION, load_problems
@@ -144,8 +144,7 @@ async def _stop_ranks(orchestrator: Orchestrator) -> None:
 def _leave(message: TerminationMessage) -> NoReturn:
     write_message(message)
     (log.info if message.outcome == "done" else log.error)("finished", **message.model_dump(exclude_none=True))
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush_output()
     os._exit(EXIT_CODES[message.outcome])
 
 

@@ -33,6 +33,7 @@ CACHE_DIRECTORY = "/model-cache"
 
 ORCHESTRATOR_PORT = 8700
 WEIGHTS_PORT = 8701
+MASTER_PORT = 29500
 AGENT_PORT = 8800
 GENERATE_PORT = 8801
 SHARDS_PORT = 8802
@@ -145,16 +146,19 @@ def trainer_process(
     host: str,
     port: int = ORCHESTRATOR_PORT,
     weights_port: int = WEIGHTS_PORT,
+    master_port: int = MASTER_PORT,
 ) -> Process:
     """One trainer pod: the ranks, the server of their weights and, on replica 0, the orchestrator.
 
-    `replica_index` may name a variable. `host` is the address that rollout servers reach the pod by.
+    `replica_index` may name a variable. `host` is the address that rollout servers reach the pod by; ranks of several
+    pods meet at `master_port` of the master.
     """
     trainer = run.spec.trainer
     arguments = (
         *("--attempt", str(attempt), "--dataset", dataset, "--sandbox", at.sandbox),
         *("--model-dir", at.model_directory, "--work-dir", at.work_directory, "--port", str(port)),
-        *("--replica-index", replica_index, "--master-address", master_address, "--bind", at.bind),
+        *("--replica-index", replica_index, "--master-address", master_address, "--master-port", str(master_port)),
+        *("--bind", at.bind),
         *("--host", host, "--weights-port", str(weights_port)),
     )
     return Process(

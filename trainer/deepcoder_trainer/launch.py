@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import ctypes
 import os
 import re
@@ -25,11 +26,11 @@ import httpx
 import structlog
 
 from deepcoder_api.lifecycle import EXIT_PERMANENT, TerminationMessage, parse_termination_message
+from deepcoder_api.processes import MASTER_PORT
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_data.termination import configure_logging, finish
 from deepcoder_trainer.rank_protocol import RankFailure
 
-MASTER_PORT = 29500
 START_SECONDS = 300.0
 # An end that one side has told the other of: how long the other may take to leave by itself.
 FOLLOW_SECONDS = 30.0
@@ -86,7 +87,7 @@ def ranks_command(run: ResolvedRun, arguments: argparse.Namespace, weights: Path
     else:
         rendezvous = [
             *("--nnodes", str(trainer.replicas), "--node-rank", str(arguments.replica_index)),
-            *("--master-addr", arguments.master_address, "--master-port", str(MASTER_PORT)),
+            *("--master-addr", arguments.master_address, "--master-port", str(arguments.master_port)),
         ]
         host = "127.0.0.1" if arguments.replica_index == 0 else arguments.master_address
         orchestrator = f"http://{host}:{arguments.port}"
@@ -112,8 +113,20 @@ def weights_folder(run: ResolvedRun, arguments: argparse.Namespace) -> Path:
     model = sum(file.stat().st_size for file in arguments.model_dir.glob("*.safetensors"))
     needed = 2 * VERSIONS_AT_ONCE * model / run.spec.trainer.replicas
     if SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > needed:
-        return SHARED_MEMORY / f"deepcoder-weights-{run.uid[:8]}-{arguments.attempt}"
-    return arguments.work_dir / "weights"
+        return SHARED_MEMORY / f"{_weights_of(run)}{arguments.attempt}-{arguments.replica_index}"
+    return arguments.work_dir / f"weights-{arguments.replica_index}"
+
+
+def remove_weights_of_earlier_attempts(run: ResolvedRun, attempt: int, memory: Path = SHARED_MEMORY) -> None:
+    """Free what attempts that were killed have left in shared memory, where it outlives their processes."""
+    for folder in memory.glob(f"{_weights_of(run)}*"):
+        number = folder.name.removeprefix(_weights_of(run)).partition("-")[0]
+        if number.isdigit() and int(number) < attempt:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _weights_of(run: ResolvedRun) -> str:
+    return f"deepcoder-weights-{run.uid[:8]}-"
 
 
 def orchestrator_command(arguments: argparse.Namespace) -> list[str]:
@@ -160,6 +173,7 @@ class Pod:
         """Start everything, wait for an end, and say what it was."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        await asyncio.to_thread(remove_weights_of_earlier_attempts, self._run, self._arguments.attempt)
         await asyncio.to_thread(shutil.rmtree, self._weights, ignore_errors=True)
         serving = asyncio.create_task(keep_serving(weight_server_command(self._arguments, self._weights)))
         try:
@@ -278,8 +292,9 @@ async def _pass_through(read_end: int, tail: deque[str]) -> None:
     with os.fdopen(read_end, "rb") as pipe:
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
         while chunk := await stream.read(1 << 16):
-            sys.stderr.buffer.write(chunk)
-            sys.stderr.flush()
+            with contextlib.suppress(OSError):  # a full disk: a pipe that nobody reads would hold the child up
+                sys.stderr.buffer.write(chunk)
+                sys.stderr.flush()
             tail.extend(chunk.decode(errors="replace").splitlines())
 
 
@@ -301,6 +316,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bind", default="0.0.0.0", help="address that the orchestrator listens on")
     parser.add_argument("--replica-index", type=int, default=0, help="index of this pod; 0 holds the orchestrator")
     parser.add_argument("--master-address", default="127.0.0.1", help="address of pod 0")
+    parser.add_argument("--master-port", type=int, default=MASTER_PORT, help="port of pod 0 at which ranks meet")
     parser.add_argument("--host", default="127.0.0.1", help="address that rollout servers reach this pod by")
     parser.add_argument("--weights-port", type=int, default=8701, help="port that published weights are served at")
     return parser.parse_args()

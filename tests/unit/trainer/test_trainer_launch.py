@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,12 @@ import pytest
 
 from deepcoder_api.lifecycle import TerminationMessage
 from deepcoder_trainer.launch import (
+    _start,
     ending,
     keep_serving,
     rank_exit,
     ranks_command,
+    remove_weights_of_earlier_attempts,
     weight_server_command,
     weights_folder,
 )
@@ -43,8 +47,8 @@ Root Cause (first observed failure):
 def arguments(**changes: Any) -> argparse.Namespace:
     """What a trainer pod is started with."""
     given = {
-        "port": 8700, "replica_index": 0, "master_address": "t-0.t", "attempt": 3, "host": "10.0.0.9",
-        "weights_port": 8701, "bind": "0.0.0.0",
+        "port": 8700, "replica_index": 0, "master_address": "t-0.t", "master_port": 29501, "attempt": 3,
+        "host": "10.0.0.9", "weights_port": 8701, "bind": "0.0.0.0",
     }  # fmt: skip
     return argparse.Namespace(**{**given, **changes})
 
@@ -93,6 +97,8 @@ def test_torchruns_report_names_the_rank_that_failed_first() -> None:
                 "2",
                 "--master-addr",
                 "t-0.t",
+                "--master-port",
+                "29501",
                 "--nproc-per-node",
                 "2",
                 "http://t-0.t:8700",
@@ -137,7 +143,33 @@ def test_weights_lie_in_shared_memory_where_they_fit(tmp_path: Path, monkeypatch
     """Two versions of the pod's share twice over; else in the work folder."""
     run = resolved_run(trainer={"replicas": 2, "gpusPerReplica": 1})
     (tmp_path / "model.safetensors").write_bytes(b"0" * 1000)
-    given = arguments(model_dir=tmp_path, work_dir=tmp_path / "work")
-    for free, folder in ((2001, f"/dev/shm/deepcoder-weights-{run.uid[:8]}-3"), (1999, str(tmp_path / "work/weights"))):
+    given = arguments(model_dir=tmp_path, work_dir=tmp_path / "work", replica_index=1)
+    shared = f"/dev/shm/deepcoder-weights-{run.uid[:8]}-3-1"
+    for free, folder in ((2001, shared), (1999, str(tmp_path / "work/weights-1"))):
         monkeypatch.setattr("shutil.disk_usage", lambda path, free=free: argparse.Namespace(free=free))
         assert str(weights_folder(run, given)) == folder
+
+
+def test_what_a_killed_attempt_left_in_shared_memory_is_freed(tmp_path: Path) -> None:
+    """Of this run's earlier attempts alone: others share the machine, and a pod of this attempt may be ahead."""
+    run = resolved_run()
+    ours = f"deepcoder-weights-{run.uid[:8]}-"
+    for name in (f"{ours}2-0", f"{ours}2-1", f"{ours}3-1", f"{ours}10-0", f"{ours}x", "deepcoder-weights-0ther000-1-0"):
+        (tmp_path / name / "version-000001").mkdir(parents=True)
+    remove_weights_of_earlier_attempts(run, 3, tmp_path)
+    left = {folder.name for folder in tmp_path.iterdir()}
+    assert left == {f"{ours}3-1", f"{ours}10-0", f"{ours}x", "deepcoder-weights-0ther000-1-0"}
+
+
+async def test_a_childs_pipe_is_read_though_our_own_output_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on a full disk: a child that writes more than a pipe holds must not wait for ever."""
+    with io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True) as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        program = "import sys; [print('x' * 1000, number, file=sys.stderr) for number in range(1000)]"
+        child = await _start("chatty", [sys.executable, "-c", program], {}, signal.SIGKILL)
+        async with asyncio.timeout(60):
+            assert await child.end(50.0) == 0
+        assert child.tail[-1].endswith(" 999")
+        monkeypatch.undo()

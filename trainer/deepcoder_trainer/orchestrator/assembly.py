@@ -61,9 +61,10 @@ def assemble(
 ) -> Orchestrator:  # fmt: skip
     """All parts of one attempt. Must run in the event loop that will drive them."""
     run, attempt = given.run, given.attempt
-    batches = given.work_dir / "batches"
-    shutil.rmtree(batches, ignore_errors=True)
-    batches.mkdir(parents=True)
+    batches, checkpoint_files = given.work_dir / "batches", given.work_dir / "checkpoints"
+    for folder in (batches, checkpoint_files):  # what an attempt that was killed has left, where the disk is the same
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
     paths = RunPaths(run.spec.storage.uri, run.namespace, run.name, run.uid)
     metrics, progress = RunMetrics(), RunProgress(attempt, run.total_steps)
     ranks, registry = (
@@ -90,7 +91,7 @@ def assemble(
         )
     checkpoints = Checkpoints(
         store=store, paths=paths, journal=journal, ranks=ranks, attempt=attempt,
-        folder=given.work_dir / "checkpoints", run=run,
+        folder=checkpoint_files, run=run,
         scores=validation.scores if validation else {}, committed=committed,
     )  # fmt: skip
     loop = StepLoop(

@@ -14,12 +14,13 @@ import typer
 from rich.console import Console
 
 from deepcoder_api.manifest import Resource
+from deepcoder_cli.local.grading import LocalGrading
 from deepcoder_cli.local.refusals import SECRET_VARIABLES, refusals
 from deepcoder_cli.local.session import Session
 from deepcoder_cli.local.supervision import ProcessFailedError
 from deepcoder_cli.manifests import read_manifests
 from deepcoder_cli.reporter import Reporter
-from deepcoder_sandbox.local import LocalSandboxError, start_local_sandbox
+from deepcoder_sandbox.local import LocalSandboxError
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
@@ -47,12 +48,12 @@ def run(
     secrets = {name: os.environ[name] for name in SECRET_VARIABLES if name in os.environ}
     resources = _accepted(paths, secrets, reporter)
     try:
-        with _ended_by_signals(), start_local_sandbox() as sandbox:
-            if sandbox.isolated:
+        with _ended_by_signals(), LocalGrading(lambda text: reporter.say("sandbox", text)) as grading:
+            if grading.isolated:
                 reporter.say("sandbox", "gVisor (runsc), isolation verified from inside")
             else:
                 reporter.warn(NOT_ISOLATED)
-            Session(state.absolute(), sandbox.url, secrets, endpoint, reporter).execute(resources)
+            Session(state.absolute(), grading, secrets, endpoint, reporter).execute(resources)
     except (ProcessFailedError, LocalSandboxError, TimeoutError) as error:
         reporter.refuse(str(error))
         raise typer.Exit(EXIT_FAILED) from error

@@ -13,6 +13,7 @@ from deepcoder_api.lifecycle import FINISHED, EvaluationProgress, TerminationMes
 from deepcoder_api.processes import engine_process, evaluation_preflight_process, evaluator_process
 from deepcoder_api.resolve import ResolvedEvaluation
 from deepcoder_cli.local.addresses import free_port, local_addresses
+from deepcoder_cli.local.grading import LocalGrading
 from deepcoder_cli.local.supervision import LocalProcess, end_all, run_process, start_process
 
 PREFLIGHT_SECONDS = 600.0
@@ -27,20 +28,23 @@ class LocalEvaluation:
         self,
         evaluation: ResolvedEvaluation,
         state: Path,
-        sandbox: str,
+        grading: LocalGrading,
         secrets: Mapping[str, str],
         say: Callable[[str], None],
         show: Callable[[EvaluationProgress], None],
     ) -> None:
         self._evaluation = evaluation
         self._state = state
+        self._grading = grading
         self._secrets = secrets
         self._say = say
         self._show = show
         self._client = httpx.Client(timeout=2.0, trust_env=False)
         self._port = free_port()
         self._engine_port = free_port()
-        self._at = local_addresses(state, orchestrator_port=self._port, sandbox=sandbox, engine_port=self._engine_port)
+        self._at = local_addresses(
+            state, orchestrator_port=self._port, sandbox=grading.url, engine_port=self._engine_port
+        )
 
     def execute(self) -> TerminationMessage:
         """Run to the end; the message names the report. Raises ProcessFailedError."""
@@ -77,6 +81,7 @@ class LocalEvaluation:
             for engine in engines:
                 if not engine.running:
                     raise engine.failure()
+            self._grading.revive()
             self._poll()
             time.sleep(POLL_SECONDS)
         return evaluator.wait()

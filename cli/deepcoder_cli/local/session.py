@@ -11,6 +11,7 @@ from deepcoder_api.evaluation import TrainingRunModel
 from deepcoder_api.manifest import EvaluationResource, Resource, TrainingRunResource
 from deepcoder_api.resolve import ResolvedEvaluation, ResolvedRun, resolve_run
 from deepcoder_cli.local.evaluation import LocalEvaluation
+from deepcoder_cli.local.grading import LocalGrading
 from deepcoder_cli.local.identity import identity_of
 from deepcoder_cli.local.refusals import in_order
 from deepcoder_cli.local.training import LocalRunResult, LocalTrainingRun
@@ -32,7 +33,7 @@ class Session:
     """Where things are and what was trained so far. `endpoint`, when given, takes the place of the files' own."""
 
     state: Path
-    sandbox: str
+    grading: LocalGrading
     secrets: Mapping[str, str]
     endpoint: str | None
     reporter: Reporter
@@ -56,7 +57,7 @@ class Session:
         training = LocalTrainingRun(
             run,
             folder,
-            self.sandbox,
+            self.grading,
             self.secrets,
             say=lambda text: self.reporter.say(name, text),
             show=lambda progress: self.reporter.show(run_view(name, progress)),
@@ -80,7 +81,7 @@ class Session:
         message = LocalEvaluation(
             evaluation,
             folder,
-            self.sandbox,
+            self.grading,
             self.secrets,
             say=lambda text: self.reporter.say(name, text),
             show=lambda progress: self.reporter.show(evaluation_view(name, progress)),

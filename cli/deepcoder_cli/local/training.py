@@ -11,12 +11,14 @@ import httpx
 from pydantic import ValidationError
 
 from deepcoder_api.lifecycle import Progress
-from deepcoder_api.processes import preflight_process, prepare_process, rollout_process, trainer_process
+from deepcoder_api.processes import preflight_process, prepare_process, rollout_process
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_cli.local.addresses import LOOPBACK, free_port, local_addresses
+from deepcoder_cli.local.grading import LocalGrading
 from deepcoder_cli.local.identity import attempts
 from deepcoder_cli.local.rollouts import LocalRollouts
 from deepcoder_cli.local.supervision import ProcessFailedError, run_process, start_process
+from deepcoder_cli.local.trainers import LocalTrainers
 
 PREFLIGHT_SECONDS = 600.0
 PREPARATION_SECONDS = 24 * 3600.0
@@ -39,20 +41,21 @@ class LocalTrainingRun:
         self,
         run: ResolvedRun,
         state: Path,
-        sandbox: str,
+        grading: LocalGrading,
         secrets: Mapping[str, str],
         say: Callable[[str], None],
         show: Callable[[Progress], None],
     ) -> None:
         self._run = run
         self._state = state
+        self._grading = grading
         self._secrets = secrets
         self._say = say
         self._show = show
         self._client = httpx.Client(timeout=2.0, trust_env=False)
         self._orchestrator_port = free_port()
         self._at = local_addresses(
-            state, orchestrator_port=self._orchestrator_port, sandbox=sandbox, engine_port=free_port()
+            state, orchestrator_port=self._orchestrator_port, sandbox=grading.url, engine_port=free_port()
         )
 
     def execute(self) -> LocalRunResult:
@@ -94,6 +97,7 @@ class LocalTrainingRun:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"prepare did not end within {PREPARATION_SECONDS:.0f} s (log: {process.log})")
                 meanwhile()
+                self._grading.revive()
                 time.sleep(POLL_SECONDS)
             prepared = process.wait()
         finally:
@@ -117,26 +121,17 @@ class LocalTrainingRun:
         raise AssertionError("unreachable: attempts do not end")
 
     def _attempt(self, attempt: int, dataset: str, rollouts: LocalRollouts) -> LocalRunResult:
-        description = trainer_process(
-            self._run,
-            self._at,
-            attempt=attempt,
-            dataset=dataset,
-            replica_index="0",
-            master_address="127.0.0.1",
-            host=LOOPBACK,
+        trainers = LocalTrainers(
+            self._run, self._at, self._logs, self._secrets, attempt=attempt, dataset=dataset,
             port=self._orchestrator_port,
-            weights_port=free_port(),
-        )
-        trainer = start_process(description, self._logs, self._secrets)
-        try:
-            while trainer.running:
+        )  # fmt: skip
+        with trainers:
+            while trainers.running:
                 rollouts.revive()
+                self._grading.revive()
                 self._poll()
                 time.sleep(POLL_SECONDS)
-            message = trainer.wait()
-        finally:
-            trainer.end(grace_seconds=description.grace_seconds)
+            message = trainers.wait()
         if message is None or message.uri is None:
             raise RuntimeError("the trainer ended well but named no model; this is a defect")
         best = message.best_checkpoint

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -386,6 +387,40 @@ async def test_the_event_file_is_there_when_it_is_asked_for(world: World) -> Non
         await attempt.loop.execute()
     content = world.store.get_bytes(asked.paths.event_file)
     assert content.count(b"answers/reward") == 5
+
+
+@dataclass
+class _LateRecords:
+    """A store in which samples and figures of a step take until its checkpoint is complete, and a moment more."""
+
+    store: ObjectStore
+    order: list[str] = field(default_factory=list)
+    complete: threading.Event = field(default_factory=threading.Event)
+
+    def put_bytes(self, uri: str, *arguments: Any, **options: Any) -> str:
+        if "/samples/step-000002" in uri or "/figures/step-000002" in uri:
+            assert self.complete.wait(20)
+            time.sleep(0.3)
+        done = self.store.put_bytes(uri, *arguments, **options)
+        self.order.append("/".join(uri.split("/")[-2:]))
+        if uri.endswith("step-000002/complete.json"):
+            self.complete.set()
+        return done
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+
+async def test_a_checkpoint_is_committed_once_samples_and_figures_of_its_steps_are_written(world: World) -> None:
+    """A later attempt does not train those steps again: what is lacking then would be lacking for ever."""
+    late = _LateRecords(world.store)
+    async with world.attempt(1, store=cast(ObjectStore, late)) as attempt:
+        attempt.loop.records = RunRecords(cast(ObjectStore, late), world.paths, world.run, 1)
+        await attempt.loop.execute()
+    _, commit, *_ = [place for place, name in enumerate(late.order) if name.endswith("/head.json")]
+    assert {
+        "step-000002/complete.json", "samples/step-000002.parquet", "figures/step-000002.json",
+    } <= set(late.order[:commit])  # fmt: skip
 
 
 async def test_an_attempt_that_is_over_does_not_replace_the_report(world: World) -> None:

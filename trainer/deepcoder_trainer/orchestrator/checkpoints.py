@@ -6,7 +6,7 @@ import asyncio
 import re
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,11 +98,15 @@ class Checkpoints:
         )  # fmt: skip
         return folder
 
-    async def begin(self, state: RunState) -> None:
-        """Start a checkpoint of `state`; waits only for the one before. The ranks save between their commands."""
-        await self.behind.begin(self._write(state))
+    async def begin(self, state: RunState, recorded: Callable[[], Awaitable[None]]) -> None:
+        """Start a checkpoint of `state`; waits only for the one before. The ranks save between their commands.
 
-    async def _write(self, state: RunState) -> None:
+        recorded: awaited before the commit. No later attempt trains the steps of a committed checkpoint again, so
+        what else is written of them must be there by then.
+        """
+        await self.behind.begin(self._write(state, recorded))
+
+    async def _write(self, state: RunState, recorded: Callable[[], Awaitable[None]]) -> None:
         started = time.monotonic()
         local = self._folder / f"step-{state.step:06d}"
         await asyncio.to_thread(shutil.rmtree, local, ignore_errors=True)
@@ -112,6 +116,7 @@ class Checkpoints:
         (local / STATE).write_text(state.model_dump_json(indent=1))
         uri = self._paths.checkpoint(state.step)
         written = await stored(lambda: self._upload(local, uri), f"upload {uri}", UPLOAD_SECONDS)
+        await recorded()
         now = datetime.now(UTC).isoformat(timespec="seconds")
         await stored(
             lambda: advance_head(

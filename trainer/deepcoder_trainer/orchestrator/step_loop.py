@@ -125,7 +125,7 @@ class StepLoop:
         keeps = step % self.run.spec.checkpoint.every_steps == 0 or last
         if keeps:
             with clock.part("wait_for_checkpoint"):
-                await self.checkpoints.begin(self.state)
+                await self.checkpoints.begin(self.state, self._recorded)
         self.checkpoints.behind.check()
         self.validation_behind.check()
         self._show_validation()
@@ -298,8 +298,13 @@ class StepLoop:
             return  # a run whose last checkpoint is there is over, and nobody would measure it any more
         committed = self.progress.checkpoint_step or 0
         if self.state.step > committed:
-            await self.checkpoints.begin(self.state)
+            await self.checkpoints.begin(self.state, self._recorded)
             await self.checkpoints.behind.settle()
+
+    async def _recorded(self) -> None:
+        """Samples and figures of the steps so far are in the store; figures as far as they can be written."""
+        await self.samples_behind.settle()
+        await self.records.settle()
 
     def _advanced(self, stage: ResolvedStage, samples: Sequence[Sample]) -> RunState:
         return RunState(

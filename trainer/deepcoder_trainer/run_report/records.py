@@ -25,7 +25,7 @@ from deepcoder_trainer.tracking.links import TrackerLinks
 from deepcoder_trainer.tracking.tracker import trackings
 
 READ_SECONDS = 60.0
-CLOSE_SECONDS = 30.0
+SETTLE_SECONDS = 30.0
 _NAME = re.compile(r"/step-(\d+)\.json$")
 log = structlog.get_logger("report")
 
@@ -71,18 +71,22 @@ class RunRecords:
         """Write the report of the steps so far, when what came before is written."""
         self._put(None)
 
+    async def settle(self) -> None:
+        """Wait a while for what is not written yet."""
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await self._waiting.join()
+        except TimeoutError:
+            log.warning("not all figures were written", waiting=self._waiting.qsize())
+
     async def close(self, *, ended: bool = False) -> None:
-        """Wait a while for what is not written yet. ended: the run has trained its last step."""
+        """Settle, and write no more. ended: the run has trained its last step."""
         await asyncio.gather(self._trackers.close(ended=ended), self._close_writer())
 
     async def _close_writer(self) -> None:
         if self._writer is None:
             return
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._waiting.join()
-        except TimeoutError:
-            log.warning("not all figures were written", waiting=self._waiting.qsize())
+        await self.settle()
         self._writer.cancel()
         await asyncio.gather(self._writer, return_exceptions=True)
         self._writer = None

@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 ROOMS := api data operator trainer rollout sandbox evaluation cli dev tests examples docs images benchmarks
 export KUBECONFIG := $(CURDIR)/build/cluster/kubeconfig
 
-.PHONY: help demo demo-seeds attacks test check lint types format unit unit-data-sandbox-trainer unit-others integration integration-sandbox-trainer integration-others e2e cluster down images environment crds bench-sandbox bench-evaluation bench-trainer load-sandbox kill-trainer gpu-check
+.PHONY: help demo demo-seeds attacks test check lint types format unit unit-data-sandbox-trainer unit-others integration integration-sandbox-trainer integration-others e2e cluster down images environment crds bench-sandbox bench-evaluation bench-trainer load-sandbox kill-trainer ablation gpu-check
 
 help:
 	@echo "make demo        a better model, trained on a real cluster on this machine, from nothing (root, Debian, Go)"
@@ -12,6 +12,7 @@ help:
 	@echo "make attacks     programs that attack the grading sandbox, on a real pod in gVisor: what is contained"
 	@echo "make load-sandbox  10 minutes of grading under load, hostile programs and killed servers (root)"
 	@echo "make kill-trainer  a training run whose parts are killed and starved, and the account of its prompts (root)"
+	@echo "make ablation    GRPO+'s parts on and off on the quickstart, three seeds, one plot; an hour or two (root)"
 	@echo "make cluster     the one-node Kubernetes;  make images  builds and pushes;  make down  takes all away"
 	@echo "make gpu-check   the trainer on this machine's GPU: right, how fast, how much memory; exit code 3 without one"
 	@echo "make bench-sandbox   what grading costs, beside how others do it; about 12 minutes on two quiet cores (root)"
@@ -105,6 +106,10 @@ load-sandbox: environment
 kill-trainer: environment
 	@python3 dev/toolchain.py
 	@$(PYTHON) -m benchmarks.trainer_kills $(KILL)
+
+ablation: environment
+	@python3 dev/toolchain.py
+	@$(PYTHON) -m benchmarks.ablation $(ABLATION)
 
 format: environment
 	@$(PYTHON) -m ruff format $(ROOMS)

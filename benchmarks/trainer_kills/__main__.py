@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -29,6 +30,7 @@ from benchmarks.trainer_kills.manifest import (
     EVERY_STEPS,
     KEEP_LAST,
     NAME,
+    PROBLEMS,
     PROMPTS,
     SAMPLES,
     STORAGE,
@@ -48,6 +50,7 @@ KEPT = Path("build/bench/trainer-kills")
 OUTPUT = Path("build/bench/trainer-kills.json")
 DISK_MIB = 256
 END_SECONDS = 900.0
+EXIT_INTERRUPTED = 130
 WARM_STEPS = 60  # of the base model: enough for answers that hold a program
 console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
@@ -60,7 +63,11 @@ def main() -> int:
         return 2
     if find_runsc() is None:
         console.print("no gVisor (python3 dev/toolchain.py builds it): programs are graded natively", style="yellow")
-    outcome = asyncio.run(_run(options))
+    try:
+        outcome = asyncio.run(_run(options))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        console.print("interrupted: all that was started has ended", style="red")
+        return EXIT_INTERRUPTED
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(as_json(outcome, _conditions(options)), indent=1) + "\n")
     console.print(ending(outcome.violations), style="red" if outcome.violations else "green")
@@ -76,7 +83,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="how often each fault strikes")
     parser.add_argument("--faults", nargs="+", choices=names, default=names, metavar="FAULT", help=", ".join(names))
     parser.add_argument("--seed", type=int, default=0, help="of the order and the moments of the strikes")
-    parser.add_argument("--steps-per-strike", type=int, default=4, help="steps of the run for each strike")
+    parser.add_argument("--steps-per-strike", type=int, default=8, help="steps of the run for each strike")
     parser.add_argument("--max-staleness", type=int, default=1, help="0: a synchronous run")
     parser.add_argument("--trainers", type=int, default=2, help="trainer pods, of one rank each")
     parser.add_argument("--rollouts", type=int, default=1, help="rollout servers")
@@ -89,6 +96,9 @@ def _options() -> argparse.Namespace:
 
 async def _run(options: argparse.Namespace) -> Outcome:
     """The base model, the servers, then the run under the strikes; all is gone when this returns but the logs."""
+    own = asyncio.current_task()
+    assert own is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, own.cancel)
     command = [sys.executable, str(QUICKSTART / "make_base_model.py"), "--steps", str(WARM_STEPS), "--to"]
     base = made((ROOT / KEPT / f"base-{WARM_STEPS}").absolute(), command, _say)
     with tempfile.TemporaryDirectory(prefix="deepcoder-kills-") as temporary, running_s3_server() as s3:
@@ -106,8 +116,9 @@ async def _strike(options: argparse.Namespace, s3: S3Server, way: FaultyWay, dis
     planned = schedule(options.faults, options.rounds, options.seed, options.steps_per_strike)
     steps = steps_for(len(planned), options.steps_per_strike)
     shape = Shape(steps, options.max_staleness, options.trainers, options.rollouts)
-    manifest = disk.folder / "run.yaml"
-    manifest.write_text(yaml.safe_dump(training_run(shape, base)))
+    manifest, problems = disk.folder / "run.yaml", disk.folder / "training.jsonl"
+    problems.write_text("".join((base / "training.jsonl").read_text().splitlines(keepends=True)[:PROBLEMS]))
+    manifest.write_text(yaml.safe_dump(training_run(shape, base, problems)))
     command = [str(Path(sys.executable).parent / "deepcoder"), "run", str(manifest)]
     command += ["--endpoint", way.endpoint, "--state", str(disk.folder)]
     run, store, begun = LocalRun(NAME), s3.store(), time.monotonic()
@@ -115,7 +126,8 @@ async def _strike(options: argparse.Namespace, s3: S3Server, way: FaultyWay, dis
     _say(f"{len(planned)} strikes over {steps} steps; what the run says: {disk.folder}/runs/{NAME}/logs")
     async with run.running(command, {**os.environ, **s3.environment, "COLUMNS": "200"}):
         scene = Scene(run.pid, way, disk, options.away_seconds, options.slow_seconds, options.full_seconds)
-        strikes = Strikes(run, scene, {fault.name: fault for fault in FAULTS}, _say)
+        faults = {fault.name: fault for fault in FAULTS}
+        strikes = Strikes(run, scene, faults, _say, max_staleness=options.max_staleness)
         async with _watching(watch):
             await strikes.carry_out(planned)
             if not strikes.violations:

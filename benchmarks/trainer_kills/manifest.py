@@ -13,6 +13,7 @@ NAME = "kills"
 BUCKET = "kills"
 STORAGE = f"s3://{BUCKET}/runs"
 PROMPTS, SAMPLES = 4, 4
+PROBLEMS = 48  # few, so that a run has several epochs
 EVERY_STEPS, KEEP_LAST = 2, 2
 
 
@@ -26,8 +27,8 @@ class Shape:
     rollouts: int
 
 
-def training_run(shape: Shape, base: Path) -> dict[str, Any]:
-    """The document. `base` holds model/ and training.jsonl.
+def training_run(shape: Shape, base: Path, problems: Path) -> dict[str, Any]:
+    """The document. `base` holds model/, `problems` has a problem a line.
 
     It learns next to nothing, so that the run lasts as long as it must; it starts again as often as it must.
     """
@@ -35,9 +36,10 @@ def training_run(shape: Shape, base: Path) -> dict[str, Any]:
     document["metadata"]["name"] = NAME
     spec = document["spec"]
     spec["model"] = {"uri": f"file://{base}/model"}
-    spec["data"]["sources"][0]["uri"] = f"file://{base}/training.jsonl"
+    spec["data"]["sources"][0]["uri"] = f"file://{problems}"
     spec["algorithm"] |= {
         "promptsPerStep": PROMPTS, "samplesPerPrompt": SAMPLES, "maxStaleness": shape.max_staleness,
+        "entropyCoefficient": 0.001,  # so that every step changes the weights, whatever its answers are worth
     }  # fmt: skip
     first = shape.steps // 3
     spec["stages"] = [

@@ -14,12 +14,12 @@ from benchmarks.trainer_kills.schedule import Strike
 
 # The first step includes the start of everything; later ones whatever a fault costs on a machine that is busy.
 START_SECONDS = 900.0
-HEAL_SECONDS = 600.0
+HEAL_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
 class Struck:
-    """One strike. `seconds_to_recover`: from its end to the first step that was not done then."""
+    """One strike, at `step`. `seconds_to_recover`: from its end to a step that was begun after it."""
 
     fault: str
     what: str
@@ -31,8 +31,18 @@ class Struck:
 class Strikes:
     """Carries out a schedule. `say` gets a line for each strike."""
 
-    def __init__(self, run: LocalRun, scene: Scene, faults: Mapping[str, Fault], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        run: LocalRun,
+        scene: Scene,
+        faults: Mapping[str, Fault],
+        say: Callable[[str], None],
+        *,
+        max_staleness: int,
+    ) -> None:
         self._run = run
+        # What was sampled before the strike may still be trained on; the step after that needs all parts again.
+        self._steps_to_heal = max_staleness + 2
         self._scene = scene
         self._faults = faults
         self._say = say
@@ -45,13 +55,13 @@ class Strikes:
             try:
                 struck = await self._strike(strike, START_SECONDS if number == 1 else HEAL_SECONDS)
             except (EndedError, NothingToStrikeError, TimeoutError) as error:
-                why = str(error) or f"no new step within {HEAL_SECONDS:.0f} s"
+                why = str(error) or f"not healed within {HEAL_SECONDS:.0f} s"
                 self.violations.append(f"strike {number} of {len(planned)} ({strike.fault}): {why}")
                 return
             self.done.append(struck)
             self._judge(number, struck)
             self._say(
-                f"{number}/{len(planned)} {struck.fault}: {struck.what}; at step {struck.step}, a new step after "
+                f"{number}/{len(planned)} {struck.fault}: {struck.what}; at step {struck.step}, healed after "
                 f"{struck.seconds_to_recover:.1f} s, {struck.attempts} new attempts"
             )
 
@@ -64,7 +74,7 @@ class Strikes:
         before = told.attempt
         what = await fault.strike(self._scene, random.Random(strike.choice))
         step, ended = told.step, time.monotonic()
-        await self._run.until(step + 1, before + fault.least_attempts, HEAL_SECONDS)
+        await self._run.until(step + self._steps_to_heal, before + fault.least_attempts, HEAL_SECONDS)
         return Struck(strike.fault, what, step, told.attempt - before, time.monotonic() - ended)
 
     def _judge(self, number: int, struck: Struck) -> None:

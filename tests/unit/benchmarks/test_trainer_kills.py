@@ -202,7 +202,9 @@ children[0].wait()
 
 def test_the_run_is_one_that_validates() -> None:
     """Two trainers on CPU, every field of the shape."""
-    document = training_run(Shape(steps=30, max_staleness=1, trainers=2, rollouts=1), Path("/base"))
+    document = training_run(
+        Shape(steps=30, max_staleness=1, trainers=2, rollouts=1), Path("/base"), Path("/problems.jsonl")
+    )
     resource = parse_resource(document)
     assert isinstance(resource, TrainingRunResource)
     run = resource.resolved()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from deepcoder_api.grading import Verdict
+from deepcoder_api.grading import Limits, Verdict
 from deepcoder_api.problems import StdinTest, TestSuite
 from deepcoder_cli.local.grading import LocalGrading
 from deepcoder_sandbox.client import SandboxClient
 
 SUITE = TestSuite(tests=(StdinTest(input="", output="1\n"),))
+LIMITS = Limits(timeout_seconds=10)
 
 
 async def test_a_grading_server_that_was_killed_is_back_at_the_same_place() -> None:
@@ -15,14 +16,14 @@ async def test_a_grading_server_that_was_killed_is_back_at_the_same_place() -> N
     said: list[str] = []
     with LocalGrading(said.append, native=True) as grading:
         async with SandboxClient(grading.url, max_in_flight=1) as client:
-            before = await client.grade(SUITE, "print(1)", id="before", deadline_seconds=60)
+            before = await client.grade(SUITE, "print(1)", id="before", limits=LIMITS, deadline_seconds=60)
             grading.revive()
             assert said == []
             assert grading._server is not None
             url = grading.url
             grading._server.kill()
             grading.revive()
-            after = await client.grade(SUITE, "print(1)", id="after", deadline_seconds=60)
+            after = await client.grade(SUITE, "print(1)", id="after", limits=LIMITS, deadline_seconds=60)
         assert grading.url == url
         folder = grading._parent
     assert (before.verdict, after.verdict) == (Verdict.ACCEPTED, Verdict.ACCEPTED)

@@ -189,6 +189,7 @@ EVALUATION_STATUS: dict[str, Any] = {
     "total": 16,
     "scores": [{"name": "held-out", "problems": 16, "passAt1": 0.8125}],
     "passAt1": 0.8125,
+    "passAt1ByLength": "16384: 0.750, 32768: 0.813",
     "report": "s3://bucket/report.json",
     "failure": {"cause": "none"},
     "startTime": NOW,

@@ -9,6 +9,7 @@ import pytest
 from deepcoder_api.resolve import ResolvedEvaluation
 from deepcoder_cli.local.addresses import free_port
 from deepcoder_cli.local.evaluation import LocalEvaluation
+from deepcoder_cli.local.grading import LocalGrading
 from deepcoder_data.store import ObjectStore
 from deepcoder_evaluation.evaluator import serve_and_evaluate
 from deepcoder_evaluation.preflight import finished
@@ -46,15 +47,11 @@ async def evaluation(s3: S3Server, store: ObjectStore, bucket: str, tmp_path: Pa
 def test_nothing_but_the_preflight_is_started(s3: S3Server, evaluation: ResolvedEvaluation, tmp_path: Path) -> None:
     """No model is fetched, and neither an engine nor an evaluator leaves a log."""
     said: list[str] = []
-    run = LocalEvaluation(
-        evaluation,
-        tmp_path / "state",
-        "http://127.0.0.1:9",
-        s3.environment,
-        say=said.append,
-        show=lambda progress: None,
-    )
-    message = run.execute()
+    with LocalGrading(said.append, native=True) as grading:
+        run = LocalEvaluation(
+            evaluation, tmp_path / "state", grading, s3.environment, say=said.append, show=lambda progress: None
+        )
+        message = run.execute()
     assert message.scores is not None
     assert [(score.name, score.pass_at_1) for score in message.scores] == [("held-out", 0.5)]
     assert (message.uri or "").endswith("/report.json")

@@ -97,17 +97,25 @@ def agent(
         yield Subject(running, request.param, base, folder)
 
 
-def _answers_until(taken_over: threading.Event, asking: threading.Barrier, agent: Subject, seed: int) -> list[Answer]:
-    """Long answers, one after another: some of all that are asked for are under way whenever the weights change.
-
-    That is once each has had its first; their lengths differ, so that they do not all end at once.
-    """
+def _answers_until(taken_over: threading.Event, agent: Subject, seed: int) -> list[Answer]:
+    """Long answers, one after another; their lengths differ, so that they do not all end at once."""
     answers: list[Answer] = []
     while not taken_over.is_set():
         answers.append(answer_of(agent.running, max_tokens=220 - 31 * seed, seed=seed + 4 * len(answers)))
-        if len(answers) == 1:
-            asking.wait(60)
     return answers
+
+
+def _wait_for_answers_under_way(agent: Subject, count: int) -> None:
+    """Until the engine says that it works on as many: a request that was sent may be long in coming to it."""
+    deadline = time.monotonic() + 60
+    while _running(agent) < count:
+        assert time.monotonic() < deadline, f"not {count} answers are under way"
+        time.sleep(0.01)
+
+
+def _running(agent: Subject) -> float:
+    lines = httpx.get(f"{agent.running.generate}/metrics", timeout=30).text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("vllm:num_requests_running{"))
 
 
 def _order(orchestrator: FakeOrchestrator, model: Path, attempt: int, version: int) -> WeightOrder:
@@ -167,10 +175,10 @@ def test_running_requests_go_on_over_an_update(agent: Subject, orchestrator: Fak
     older = write_tiny_model(agent.folder / "older", tied=agent.tied, seed=6)
     newer = write_tiny_model(agent.folder / "newer", tied=agent.tied, seed=2)
     assert _give(agent, _order(orchestrator, older, attempt=1, version=4)).status_code == 200
-    taken_over, asking = threading.Event(), threading.Barrier(5)
+    taken_over = threading.Event()
     with ThreadPoolExecutor(4) as pool:
-        under_way = [pool.submit(_answers_until, taken_over, asking, agent, seed) for seed in range(4)]
-        asking.wait(60)
+        under_way = [pool.submit(_answers_until, taken_over, agent, seed) for seed in range(4)]
+        _wait_for_answers_under_way(agent, 3)
         response = _give(agent, _order(orchestrator, newer, attempt=1, version=5))
         taken_over.set()
         answers = [answer for one in under_way for answer in one.result(timeout=120)]

@@ -147,7 +147,7 @@ def write_manifests(folder: Path) -> None:
 
 
 def test_run_succeeds_and_says_so(local_run: LocalRun) -> None:
-    """Exit code 0; phases, steps, the model and the score are printed. The last step may end between two looks at it."""
+    """Exit code 0; phases, steps, model and score are printed. The last step may end between two looks at it."""
     assert local_run.code == 0, local_run.output
     for said in ("512 problems kept of 512", "attempt 1", "/6 (long)"):
         assert said in local_run.output

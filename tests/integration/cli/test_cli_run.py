@@ -11,6 +11,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,9 +34,9 @@ QUICKSTART = ROOT / "examples" / "quickstart"
 BUCKET = "local-run"
 BASE = f"s3://{BUCKET}/base-0"
 PREFIX = f"s3://{BUCKET}/results"
-KILLED_AFTER = "step 3/6"
-RUN_SECONDS = 540.0
-pytestmark = pytest.mark.timeout(900)
+KILLED_AFTER = 3
+RUN_SECONDS = 840.0
+pytestmark = pytest.mark.timeout(1200)
 
 
 @dataclass(frozen=True)
@@ -94,24 +96,33 @@ def local_run(base_model: str, s3: S3Server, tmp_path_factory: pytest.TempPathFa
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
+        killing = threading.Thread(
+            target=kill_trainer, args=(process, folder / "state" / "runs" / "quickstart" / "logs" / "trainer.log")
+        )
+        killing.start()
         try:
-            output = followed(process)
-            code = process.wait(60)
+            output, _ = process.communicate(timeout=RUN_SECONDS)
+            code = process.returncode
         finally:
             process.terminate()
+            killing.join()
     return LocalRun(output, code, folder / "state", s3.store(), running(str(folder)))
 
 
-def followed(process: subprocess.Popen[str]) -> str:
-    """The output to its end; the trainer is killed once it has done some steps after its checkpoint."""
-    lines, killed = list[str](), False
-    assert process.stdout is not None
-    for text in process.stdout:
-        lines.append(text)
-        if KILLED_AFTER in text and not killed:
-            killed = True
-            os.kill(trainer_of(process.pid), signal.SIGKILL)
-    return "".join(lines)
+def kill_trainer(process: subprocess.Popen[str], log: Path) -> None:
+    """Once it has done some steps after its checkpoint. By its own log: `deepcoder run` may not look at each step."""
+    while process.poll() is None and max(done_steps(log), default=0) < KILLED_AFTER:
+        time.sleep(0.05)
+    if process.poll() is None:
+        os.kill(trainer_of(process.pid), signal.SIGKILL)
+
+
+def done_steps(log: Path) -> list[int]:
+    """The steps that a trainer's log says are done."""
+    if not log.exists():
+        return []
+    lines = [text for text in log.read_text().splitlines() if text.startswith("{") and text.endswith("}")]
+    return [event["step"] for event in map(json.loads, lines) if event["event"] == "step done"]
 
 
 def trainer_of(parent: int) -> int:
@@ -205,16 +216,17 @@ def test_the_model_is_sampled_as_it_was_trained_unless_told_otherwise(local_run:
 
 
 def test_killed_trainer_is_taken_up_from_its_checkpoint(local_run: LocalRun) -> None:
-    """Attempt 2 starts from step 2 and replays the journal: no step is sampled twice."""
+    """Attempt 2 starts from the last checkpoint and replays the journal: no step is sampled twice."""
     head = Head.model_validate_json(local_run.store.get_bytes(f"{local_run.root}/head.json"))
     assert (head.attempt, head.step) == (2, 6)
     assert "attempt 1 failed and starts again: trainer failed: exit code -9" in local_run.output
     events = local_run.trainer_events
     taken_up = [event for event in events if event["event"] == "taking up"]
-    assert [event["step"] for event in taken_up] == [0, 2]
+    first, second = (event["step"] for event in taken_up)
+    assert (first, second) in {(0, 2), (0, 4)}  # step 4 may be done, and kept, by the time that the kill comes
     replayed = {event["step"] for event in events if event["event"] == "replaying"}
-    assert replayed == set(range(3, 3 + taken_up[1]["replay"]))
-    assert 3 in replayed
+    assert replayed == set(range(second + 1, second + 1 + taken_up[1]["replay"]))
+    assert second == 4 or 3 in replayed
 
 
 def test_samples_of_every_step_are_in_the_store(local_run: LocalRun) -> None:

@@ -22,6 +22,18 @@ def pack(payload: bytes) -> bytes:
     return HEADER.pack(len(payload)) + payload
 
 
+def take_frame(data: bytearray, at: int = 0) -> bytes | None:
+    """Cut the frame that begins at `at` out of `data`; None, and nothing cut, while it is not whole."""
+    if len(data) < at + HEADER.size:
+        return None
+    end = at + HEADER.size + HEADER.unpack_from(data, at)[0]
+    if len(data) < end:
+        return None
+    frame = bytes(data[at + HEADER.size : end])
+    del data[at:end]
+    return frame
+
+
 def write_all(descriptor: int, data: bytes) -> None:
     """Write all of `data`, waiting as long as it takes. Raises OSError."""
     rest = memoryview(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from deepcoder_sandbox.frames import HEADER
+from deepcoder_sandbox.frames import take_frame
 
 INLINE, PIPED = b"i", b"p"
 INLINE_BYTES = 32 * 1024  # what a new pipe holds in any case: Linux and gVisor give it 64 KiB
@@ -20,11 +20,9 @@ class Inputs:
 
     def take(self) -> bytes | int | None:
         """Wait for the next: its bytes, or the descriptor of a pipe that holds it; None when none will come."""
-        while len(self._data) < HEADER.size or len(self._data) < HEADER.size + self._length:
+        while (frame := take_frame(self._data)) is None:
             if not self._receive():
                 return None
-        frame = bytes(self._data[HEADER.size : HEADER.size + self._length])
-        del self._data[: HEADER.size + self._length]
         if frame != PIPED:
             return frame[len(INLINE) :]
         while not self._descriptors or not self._data:
@@ -32,10 +30,6 @@ class Inputs:
                 return None
         del self._data[:1]  # the byte that the descriptor came with
         return self._descriptors.pop(0)
-
-    @property
-    def _length(self) -> int:
-        return HEADER.unpack_from(self._data)[0]
 
     def _receive(self) -> bool:
         data, descriptors, _, _ = socket.recv_fds(self._channel, 2 * INLINE_BYTES, 2)

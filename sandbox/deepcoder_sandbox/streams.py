@@ -7,7 +7,7 @@ import select
 import socket
 import struct
 
-from deepcoder_sandbox.frames import HEADER, pack
+from deepcoder_sandbox.frames import HEADER, pack, take_frame
 
 CHUNK_BYTES = 1 << 16
 SCM_CREDENTIALS = 2
@@ -118,18 +118,6 @@ class MarkedSink(Sink):
             del self.data[: at + len(self._mark)]
             self.total_bytes, self._searched = len(self.data), 0
         self._searched = max(0, len(self.data) - len(self._mark))
-
-
-def take_frame(data: bytearray, at: int = 0) -> bytes | None:
-    """Cut the frame that begins at `at` out of `data`; None, and nothing cut, while it is not whole."""
-    if len(data) < at + HEADER.size:
-        return None
-    end = at + HEADER.size + HEADER.unpack_from(data, at)[0]
-    if len(data) < end:
-        return None
-    frame = bytes(data[at + HEADER.size : end])
-    del data[at:end]
-    return frame
 
 
 class Channel:

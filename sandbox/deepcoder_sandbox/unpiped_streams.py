@@ -17,42 +17,37 @@ TELLING = re.compile(r"\b(?:os|open|raw|fileno|detach|fromfile|seek|tell|truncat
 PIPE_BUFFER_BYTES = 4096  # how much the interpreter reads of a pipe at once, which `peek` shows
 
 
-class Given(io.BytesIO):
+class _Forward(io.BytesIO):
+    """Bytes in memory that cannot be wound back, as a pipe's cannot. `shown`: the interpreter's own name and mode."""
+
+    shown: tuple[str, str]
+
+    @property
+    def name(self) -> str:
+        """As the interpreter's own."""
+        return self.shown[0]
+
+    @property
+    def mode(self) -> str:
+        """As the interpreter's own."""
+        return self.shown[1]
+
+    def seekable(self) -> bool:
+        """As a pipe."""
+        return False
+
+
+class Given(_Forward):
     """What standard input holds."""
 
-    @property
-    def name(self) -> str:
-        """As the interpreter's own."""
-        return "<stdin>"
-
-    @property
-    def mode(self) -> str:
-        """As the interpreter's own."""
-        return "rb"
-
-    def seekable(self) -> bool:
-        """As a pipe."""
-        return False
+    shown = ("<stdin>", "rb")
 
 
-class Written(io.BytesIO):
+class Written(_Forward):
     """What has been written to standard output, also by a program that has closed it."""
 
+    shown = ("<stdout>", "wb")
     _before_close: bytes | None = None
-
-    @property
-    def name(self) -> str:
-        """As the interpreter's own."""
-        return "<stdout>"
-
-    @property
-    def mode(self) -> str:
-        """As the interpreter's own."""
-        return "wb"
-
-    def seekable(self) -> bool:
-        """As a pipe."""
-        return False
 
     def close(self) -> None:
         """Closed, as the program wants it; what was written stays."""

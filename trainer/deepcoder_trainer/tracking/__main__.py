@@ -18,9 +18,8 @@ import structlog
 
 from deepcoder_api.artifacts import StepFigures
 from deepcoder_data.termination import configure_logging
-from deepcoder_trainer.tracking.tracker import Tracker, Tracking
+from deepcoder_trainer.tracking.tracker import ENDED, Tracker, Tracking
 
-ENDED = "ended"
 FINISH_SECONDS = 60.0
 log = structlog.get_logger("tracking")
 

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from deepcoder_api.artifacts import StepFigures
-from deepcoder_trainer.tracking.__main__ import ENDED
-from deepcoder_trainer.tracking.tracker import Tracking
+from deepcoder_trainer.tracking.tracker import ENDED, Tracking
 
 CLOSE_SECONDS = 30.0
 BUFFERED_BYTES = 16 * 1024**2

@@ -9,6 +9,9 @@ from deepcoder_api.problems import Strict
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_api.tracking_spec import MlflowSpec, WandbSpec
 
+ENDED = "ended"
+"""The line that says to a tracker's process that the run has trained its last step."""
+
 
 class TrackedRun(Strict):
     """A run as a tracker knows it. `parameters` are what it was resolved to; no secret is among them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,19 +79,11 @@ def sandbox_kernel(cluster: Cluster, evaluation: Document) -> str:
 def _for_seed(document: Document, seed: int) -> Document:
     if seed == 0:
         return document
-    changed = copy.deepcopy(document)
+    changed = json.loads(json.dumps(document).replace(f"/{FIRST_SEED_FOLDER}/", f"/base-{seed}/"))
     changed["metadata"]["name"] += f"-seed-{seed}"
     source = changed["spec"]["model"].get("trainingRun")
     if source is not None:
         source["name"] += f"-seed-{seed}"
     if changed["kind"] == "TrainingRun":
         changed["spec"].setdefault("algorithm", {}).setdefault("sampling", {})["seed"] = seed
-    return _replaced(changed, f"/{FIRST_SEED_FOLDER}/", f"/base-{seed}/")
-
-
-def _replaced(value: Any, old: str, new: str) -> Any:
-    if isinstance(value, str):
-        return value.replace(old, new)
-    if isinstance(value, dict):
-        return {key: _replaced(member, old, new) for key, member in value.items()}
-    return [_replaced(member, old, new) for member in value] if isinstance(value, list) else value
+    return changed

@@ -17,10 +17,9 @@ import yaml
 from benchmarks.ablation.results import Result, result_of
 from benchmarks.ablation.variants import BASE_URI, Document, Variant, documents
 from benchmarks.trainer.place import Place
-from deepcoder_api.artifacts import RunPaths, RunReport
+from deepcoder_api.artifacts import RunReport
 from deepcoder_api.evaluation_report import EvaluationReport
-from deepcoder_cli.local.identity import Identity
-from deepcoder_cli.local.session import NAMESPACE
+from deepcoder_cli.local.session import run_paths
 from deepcoder_data.folders import commit_folder, read_completion
 
 _REPORT = re.compile(r"report at (s3://\S+)")
@@ -54,7 +53,8 @@ class Ablation:
         store, found = self.place.s3.store(), [match[1] for line in said if (match := _REPORT.search(line))]
         if not found:
             raise RunFailedError(f"{variant.name}, seed {seed}: no evaluation's report was named:\n{said[-1:]}")
-        report = RunReport.model_validate_json(store.get_bytes(self._paths(run, state).report))
+        paths = run_paths(state, run["spec"]["storage"]["uri"], run["metadata"]["name"])
+        report = RunReport.model_validate_json(store.get_bytes(paths.report))
         measured = EvaluationReport.model_validate_json(store.get_bytes(found[-1]))
         seconds = time.monotonic() - begun
         return result_of(variant.name, seed, specification(run, evaluation), report, measured, seconds)
@@ -81,11 +81,6 @@ class Ablation:
             tail = "\n".join(said[-20:])
             raise RunFailedError(f"exit code {process.returncode} of {' '.join(command)}:\n{tail}")
         return said
-
-    def _paths(self, run: Document, state: Path) -> RunPaths:
-        name = run["metadata"]["name"]
-        identity = Identity.model_validate_json((state / "runs" / name / "identity.json").read_text())
-        return RunPaths(run["spec"]["storage"]["uri"], NAMESPACE, name, identity.uid)
 
 
 def specification(run: Document, evaluation: Document) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,12 +71,4 @@ def _shorten(stages: list[Document], steps: int) -> None:
 
 
 def _with_base(document: Document, seed: int) -> Document:
-    return _replaced(copy.deepcopy(document), "/base-0/", f"/{SEED_FOLDER.format(seed=seed)}/")
-
-
-def _replaced(value: Any, old: str, new: str) -> Any:
-    if isinstance(value, str):
-        return value.replace(old, new)
-    if isinstance(value, dict):
-        return {key: _replaced(member, old, new) for key, member in value.items()}
-    return [_replaced(member, old, new) for member in value] if isinstance(value, list) else value
+    return json.loads(json.dumps(document).replace("/base-0/", f"/{SEED_FOLDER.format(seed=seed)}/"))

@@ -21,7 +21,7 @@ from benchmarks.machine import ROOT, describe_machine
 from benchmarks.trainer.place import made
 from benchmarks.trainer.runs import QUICKSTART
 from benchmarks.trainer_kills.accounting import Expected, violations
-from benchmarks.trainer_kills.evidence import gather, run_paths
+from benchmarks.trainer_kills.evidence import gather
 from benchmarks.trainer_kills.faults import FAULTS, Scene
 from benchmarks.trainer_kills.journal_watch import JournalWatch
 from benchmarks.trainer_kills.local_run import LocalRun
@@ -42,6 +42,7 @@ from benchmarks.trainer_kills.report import Outcome, as_json, ending
 from benchmarks.trainer_kills.scarce_disk import ScarceDisk
 from benchmarks.trainer_kills.schedule import schedule, steps_for
 from benchmarks.trainer_kills.strikes import Strikes
+from deepcoder_cli.local.session import run_paths
 from deepcoder_data.store import StoreError
 from deepcoder_sandbox.local import find_runsc
 from tests.s3_server import S3Server, running_s3_server

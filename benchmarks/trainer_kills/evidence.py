@@ -15,8 +15,6 @@ from benchmarks.trainer_kills.accounting import Evidence, StepDone
 from benchmarks.trainer_kills.journal_watch import JournalWatch
 from benchmarks.trainer_kills.rows import Row, rows
 from deepcoder_api.artifacts import RunPaths, RunReport
-from deepcoder_cli.local.identity import Identity
-from deepcoder_cli.local.session import NAMESPACE
 from deepcoder_data.dataset import load_problems
 from deepcoder_data.folders import download_folder, read_completion
 from deepcoder_data.head import read_head
@@ -26,12 +24,6 @@ from deepcoder_trainer.orchestrator.resume import RunState
 
 SHARED_MEMORY = Path("/dev/shm")
 _STEP = re.compile(r"/step-(\d+)")
-
-
-def run_paths(state: Path, storage: str, name: str) -> RunPaths:
-    """Where the run of a `deepcoder run` with this state folder lies in the store."""
-    identity = Identity.model_validate_json((state / "runs" / name / "identity.json").read_text())
-    return RunPaths(storage, NAMESPACE, name, identity.uid)
 
 
 def gather(

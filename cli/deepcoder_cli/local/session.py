@@ -12,12 +12,18 @@ from deepcoder_api.manifest import EvaluationResource, Resource, TrainingRunReso
 from deepcoder_api.resolve import ResolvedEvaluation, ResolvedRun, resolve_run
 from deepcoder_cli.local.evaluation import LocalEvaluation
 from deepcoder_cli.local.grading import LocalGrading
-from deepcoder_cli.local.identity import identity_of
+from deepcoder_cli.local.identity import Identity, identity_of
 from deepcoder_cli.local.refusals import in_order
 from deepcoder_cli.local.training import LocalRunResult, LocalTrainingRun
 from deepcoder_cli.reporter import Reporter, evaluation_view, run_view
 
 NAMESPACE = "local"
+
+
+def run_paths(state: Path, storage: str, name: str) -> RunPaths:
+    """Where the run of a `deepcoder run` with this state folder lies in the store. Raises OSError where none was."""
+    identity = Identity.model_validate_json((state / "runs" / name / "identity.json").read_text())
+    return RunPaths(storage, NAMESPACE, name, identity.uid)
 
 
 @dataclass(frozen=True)

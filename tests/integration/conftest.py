@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from deepcoder_data.store import ObjectStore
 from tests.control_plane import ControlPlane, running_control_plane
 from tests.s3_server import S3Server, running_s3_server
 
@@ -40,3 +41,11 @@ def bucket(s3: S3Server) -> str:
     name = f"test-{uuid.uuid4().hex[:12]}"
     s3.make_bucket(name)
     return name
+
+
+@pytest.fixture
+def store_of_environment(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """The S3 server, whose keys are in the environment, where our processes look for them."""
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3.store()

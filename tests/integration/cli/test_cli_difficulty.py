@@ -6,7 +6,6 @@ some none.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.trainer.step_log import events
 from deepcoder_api.artifacts import DatasetReport
 from deepcoder_data.dataset import load_problems, read_report
 from deepcoder_data.store import ObjectStore, StoredObject
@@ -133,8 +133,7 @@ def test_the_servers_that_rated_problems_then_sample_the_run(rated: Rated) -> No
     assert "rated: Succeeded, model at s3://" in rated.output
     assert len(rated.answers) == 3 * OF_A_KIND
     log = (rated.state / "runs" / "rated" / "logs" / "prepare.log").read_text()
-    said = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    (counted,) = [event for event in said if event["event"] == "rated"]
+    (counted,) = [event for event in events(log) if event["event"] == "rated"]
     assert (counted["sampled_before"], counted["sampled"]) == (0, 3 * OF_A_KIND)
 
 

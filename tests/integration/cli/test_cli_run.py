@@ -22,6 +22,7 @@ import pytest
 import yaml
 from transformers import GenerationConfig
 
+from benchmarks.trainer.step_log import events, steps_of
 from deepcoder_api.artifacts import SAMPLE_COLUMNS, Head, ValidationResult
 from deepcoder_api.evaluation_report import EvaluationReport
 from deepcoder_api.yaml_text import load_documents
@@ -58,8 +59,7 @@ class LocalRun:
     @property
     def trainer_events(self) -> list[dict[str, Any]]:
         """What the trainer's processes logged, over both attempts."""
-        log = self.state / "runs" / "quickstart" / "logs" / "trainer.log"
-        return [json.loads(text) for text in log.read_text().splitlines() if text.startswith("{")]
+        return events((self.state / "runs" / "quickstart" / "logs" / "trainer.log").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -119,10 +119,7 @@ def kill_trainer(process: subprocess.Popen[str], log: Path) -> None:
 
 def done_steps(log: Path) -> list[int]:
     """The steps that a trainer's log says are done."""
-    if not log.exists():
-        return []
-    lines = [text for text in log.read_text().splitlines() if text.startswith("{") and text.endswith("}")]
-    return [event["step"] for event in map(json.loads, lines) if event["event"] == "step done"]
+    return [step.number for step in steps_of(log.read_text())] if log.exists() else []
 
 
 def trainer_of(parent: int) -> int:

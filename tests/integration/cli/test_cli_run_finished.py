@@ -21,15 +21,9 @@ from tests.unit.evaluation.evaluation_world import World
 
 
 @pytest.fixture
-def store(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
-    """The S3 server, whose keys are in the environment."""
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
-    return s3.store()
-
-
-@pytest.fixture
-async def evaluation(s3: S3Server, store: ObjectStore, bucket: str, tmp_path: Path) -> ResolvedEvaluation:
+async def evaluation(
+    s3: S3Server, store_of_environment: ObjectStore, bucket: str, tmp_path: Path
+) -> ResolvedEvaluation:
     """An evaluation whose answers came from a stand-in, and whose report is in the store."""
     made = resolved_evaluation(
         write_model_folder(tmp_path / "model").as_uri(),
@@ -37,7 +31,7 @@ async def evaluation(s3: S3Server, store: ObjectStore, bucket: str, tmp_path: Pa
         benchmarks=[{"name": "held-out", "kind": "jsonl", "uri": write_problems(tmp_path, 4)}],
         storage={"uri": f"s3://{bucket}/prefix", "endpoint": s3.endpoint, "secretName": "s3-credentials"},
     ).model_copy(update={"model_name": "policy"})
-    assert finished(made, store) is None
+    assert finished(made, store_of_environment) is None
     async with World().serving() as engines:
         message = await serve_and_evaluate(made, engines.url, engines.url, "127.0.0.1", free_port())
     assert message.outcome == "done", message
@@ -62,11 +56,11 @@ def test_nothing_but_the_preflight_is_started(s3: S3Server, evaluation: Resolved
 
 @pytest.mark.parametrize("changed", ["problems", "model"])
 def test_another_benchmark_or_model_of_the_same_name_is_not_finished(
-    changed: str, store: ObjectStore, evaluation: ResolvedEvaluation, tmp_path: Path
+    changed: str, store_of_environment: ObjectStore, evaluation: ResolvedEvaluation, tmp_path: Path
 ) -> None:
     """Whatever the report says that is there."""
     if changed == "problems":
         write_problems(tmp_path, 5)
     else:
         (tmp_path / "model" / "tokenizer.json").write_text("{}")
-    assert finished(evaluation, store) is None
+    assert finished(evaluation, store_of_environment) is None

@@ -24,20 +24,12 @@ from tests.unit.evaluation.evaluation_world import World
 
 
 @pytest.fixture
-def store(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
-    """The S3 server, whose keys are in the environment as an evaluator has them."""
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
-    return s3.store()
-
-
-@pytest.fixture
-def checkpoint(store: ObjectStore, bucket: str, tmp_path: Path) -> str:
+def checkpoint(store_of_environment: ObjectStore, bucket: str, tmp_path: Path) -> str:
     """A checkpoint that is whole."""
     (tmp_path / "made" / "model").mkdir(parents=True)
     (tmp_path / "made" / "model" / "config.json").write_text("{}")
     uri = f"s3://{bucket}/runs/team/tiny/0123/checkpoints/step-000002"
-    commit_folder(store, tmp_path / "made", uri)
+    commit_folder(store_of_environment, tmp_path / "made", uri)
     return uri
 
 
@@ -52,23 +44,23 @@ def evaluation_of(checkpoint: str, s3: S3Server, folder: Path) -> ResolvedEvalua
 
 
 async def test_the_checkpoint_is_held_until_the_scores_are_there(
-    s3: S3Server, store: ObjectStore, checkpoint: str, tmp_path: Path
+    s3: S3Server, store_of_environment: ObjectStore, checkpoint: str, tmp_path: Path
 ) -> None:
     """By who measures it, and no longer."""
     during: list[list[str]] = []
-    world = World(after_grade=lambda count: during.append(holders(store, checkpoint)))
+    world = World(after_grade=lambda count: during.append(holders(store_of_environment, checkpoint)))
     async with world.serving() as engines:
         evaluation = evaluation_of(checkpoint, s3, tmp_path)
         message = await serve_and_evaluate(evaluation, engines.url, engines.url, "127.0.0.1", free_port())
     assert message.outcome == "done", message
     assert during
     assert during[-1] == ["Evaluation default/tiny"]
-    assert holders(store, checkpoint) == []
+    assert holders(store_of_environment, checkpoint) == []
 
 
 @pytest.mark.parametrize("outcome", ["retryable", "permanent"])
 async def test_after_a_failure_it_is_held_where_another_try_follows(
-    outcome: str, s3: S3Server, store: ObjectStore, checkpoint: str, tmp_path: Path
+    outcome: str, s3: S3Server, store_of_environment: ObjectStore, checkpoint: str, tmp_path: Path
 ) -> None:
     """A sandbox that is not isolated may be so at the next try; a benchmark without problems stays without."""
     evaluation = evaluation_of(checkpoint, s3, tmp_path)
@@ -80,10 +72,10 @@ async def test_after_a_failure_it_is_held_where_another_try_follows(
     async with world.serving() as engines:
         message = await serve_and_evaluate(evaluation, engines.url, engines.url, "127.0.0.1", free_port())
     assert message.outcome == outcome
-    assert bool(holders(store, checkpoint)) is (outcome == "retryable")
+    assert bool(holders(store_of_environment, checkpoint)) is (outcome == "retryable")
 
 
-async def test_a_hold_is_renewed_while_the_evaluation_lasts(store: ObjectStore, checkpoint: str) -> None:
+async def test_a_hold_is_renewed_while_the_evaluation_lasts(store_of_environment: ObjectStore, checkpoint: str) -> None:
     """However long that is: here the clock goes on by twenty hours with each renewal."""
     noon, times, often = datetime(2026, 3, 1, 12, tzinfo=UTC), itertools.count(1), threading.Event()
 
@@ -93,6 +85,6 @@ async def test_a_hold_is_renewed_while_the_evaluation_lasts(store: ObjectStore, 
             often.set()
         return noon + timedelta(hours=20 * time)
 
-    async with renewed(CheckpointHold(store, checkpoint, "one", "somebody", clock), seconds=0.01):
+    async with renewed(CheckpointHold(store_of_environment, checkpoint, "one", "somebody", clock), seconds=0.01):
         assert await asyncio.to_thread(often.wait, 30)
-    assert holders(store, checkpoint, lambda: noon + timedelta(hours=100)) == ["somebody"]
+    assert holders(store_of_environment, checkpoint, lambda: noon + timedelta(hours=100)) == ["somebody"]

@@ -55,5 +55,8 @@ def quickstart_run(shape: Shape, *, base: Path, storage: str, endpoint: str) -> 
     spec["failurePolicy"] = {"maxRestarts": 0}
     if shape.cores is not None:
         spec["trainer"]["pod"]["env"] = {"OMP_NUM_THREADS": "1"}
-        spec["rollout"]["pod"]["env"] = {"VLLM_CPU_OMP_THREADS_BIND": str(shape.cores.generation)}
+        spec["rollout"]["pod"]["env"] = {
+            "VLLM_CPU_OMP_THREADS_BIND": str(shape.cores.generation),
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "1",  # threads are bound in a worker process of their own alone
+        }
     return resolve_run(NAMESPACE, shape.name, uuid.uuid4().hex, TrainingRunSpec.model_validate(spec))

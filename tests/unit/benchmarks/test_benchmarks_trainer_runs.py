@@ -52,7 +52,7 @@ def test_pinned_run_has_a_thread_for_each_part() -> None:
     """vLLM would bind its threads by itself, wherever it was started."""
     run = run_of(cores=Cores(generation=0, training=1))
     assert run.spec.trainer.pod.env == {"OMP_NUM_THREADS": "1"}
-    assert run.spec.rollout.pod.env == {"VLLM_CPU_OMP_THREADS_BIND": "0"}
+    assert run.spec.rollout.pod.env == {"VLLM_CPU_OMP_THREADS_BIND": "0", "VLLM_ENABLE_V1_MULTIPROCESSING": "1"}
     assert run_of().spec.rollout.pod.env == {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -14,9 +15,11 @@ from pathlib import Path
 
 import httpx
 
+from deepcoder_api.processes import Addresses, rollout_process
 from deepcoder_api.rollout import Heartbeat
 from deepcoder_trainer.orchestrator.generation import Answer, Generator, Question
 from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
+from tests.resolved_runs import resolved_run
 
 # vLLM and transformers order float32 sums differently; on a 2-layer model the log-probabilities were seen to agree to
 # 1e-5. A stale or misplaced weight moves them by more than 0.1 (the models share no value).
@@ -64,9 +67,10 @@ def running_agent(model: Path, orchestrator: str, folder: Path, node: str = "mac
         *("--generate-port", str(generate_port), "--shards-port", str(shards_port), "--node", node),
         *("--max-model-length", "256", "--precision", "fp32", "--server", name),
     ]
+    described = rollout_process(resolved_run(), Addresses(), host="127.0.0.1")
     path = folder / f"{name}.log"
     with path.open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **described.environment})
         urls = [f"http://127.0.0.1:{one}" for one in (port, generate_port, shards_port)]
         try:
             yield RunningAgent(name, *urls, process, path)

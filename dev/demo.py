@@ -12,6 +12,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from base_model import kept_folder, make_base_model
 from deployment import (
     NAMESPACE,
     ROOT,
@@ -21,7 +22,6 @@ from deployment import (
     connected,
     deploy_storage,
     install_operator,
-    make_base_model,
 )
 from machine import MissingError, entry_point, timed
 from quickstart import Document, Quickstart, base_uri, checkpoint_facts, quickstart, sandbox_kernel, score
@@ -77,7 +77,8 @@ def demonstrate(seeds: list[int]) -> None:
 def train(cluster: Cluster, seed: int) -> dict[str, Any]:
     """The whole example for one seed, and what came of it. Raises DeploymentError."""
     begun, example = time.monotonic(), quickstart(seed)
-    with timed(f"making the base model and its problems, seed {seed} (about 3 min)"):
+    how = "putting into S3 what this machine keeps of" if kept_folder(seed).exists() else "making (about 3 min)"
+    with timed(f"{how} the base model and its problems, seed {seed}"):
         make_base_model(cluster, seed, base_uri(seed))
     made = time.monotonic()
     print(f"==> kubectl apply -n {NAMESPACE} -f examples/quickstart/", flush=True)

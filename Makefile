@@ -1,13 +1,15 @@
 # The commands people type. Each installs what it needs, skips what is done, and says what takes long.
 PYTHON := .venv/bin/python
 UNIT := unit-trainer-rollout unit-api-data-operator-cli-examples unit-others
-INTEGRATION := integration-sandbox-api-operator integration-trainer-rollout-evaluation integration-others
+INTEGRATION := integration-sandbox-api-operator integration-trainer integration-rollout-evaluation-data \
+	integration-others
+E2E := e2e-run-with-faults e2e-others
 ROOMS := api data operator trainer rollout sandbox evaluation cli dev tests examples docs images benchmarks
 export KUBECONFIG := $(CURDIR)/build/cluster/kubeconfig
 # Some machines set it; then each of the many processes of a test run compiles all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-seeds attacks test check lint types format unit $(UNIT) integration $(INTEGRATION) e2e cluster down images environment crds bench-sandbox bench-evaluation bench-trainer load-sandbox kill-trainer ablation gpu-check
+.PHONY: help demo demo-seeds attacks test check lint types format unit $(UNIT) integration $(INTEGRATION) e2e $(E2E) cluster down images environment crds bench-sandbox bench-evaluation bench-trainer load-sandbox kill-trainer ablation gpu-check
 
 help:
 	@echo "make demo        a better model, trained on a real cluster on this machine, from nothing (root, Debian, Go)"
@@ -76,28 +78,38 @@ unit-others: environment
 	@$(PYTHON) -m pytest tests/unit --ignore tests/unit/data --ignore tests/unit/trainer --ignore tests/unit/rollout \
 		--ignore tests/unit/api --ignore tests/unit/operator --ignore tests/unit/cli --ignore tests/unit/examples -q
 
-# Three parts side by side, about as long as each other: much of each is waiting for what others' processes do.
+# Four parts side by side: much of each is waiting for what others' processes do.
 integration: environment
 	@python3 dev/toolchain.py
-	@$(MAKE) --no-print-directory --jobs=3 $(INTEGRATION)
+	@$(MAKE) --no-print-directory --jobs=4 $(INTEGRATION)
 
 integration-sandbox-api-operator:
 	@$(PYTHON) -m pytest tests/integration/sandbox tests/integration/api tests/integration/chart \
 		tests/integration/operator tests/integration/dev -q -m "not cluster"
 
-integration-trainer-rollout-evaluation:
-	@$(PYTHON) -m pytest tests/integration/trainer tests/integration/rollout tests/integration/evaluation \
+integration-trainer:
+	@$(PYTHON) -m pytest tests/integration/trainer -q -m "not cluster"
+
+integration-rollout-evaluation-data:
+	@$(PYTHON) -m pytest tests/integration/rollout tests/integration/evaluation tests/integration/data \
 		-q -m "not cluster"
 
 integration-others:
 	@$(PYTHON) -m pytest tests/integration --ignore tests/integration/sandbox --ignore tests/integration/api \
 		--ignore tests/integration/chart --ignore tests/integration/operator --ignore tests/integration/dev \
 		--ignore tests/integration/trainer --ignore tests/integration/rollout --ignore tests/integration/evaluation \
-		-q -m "not cluster"
+		--ignore tests/integration/data -q -m "not cluster"
 
+# Two parts side by side on one cluster, each with resources of its own.
 e2e:
 	@python3 dev/prepare.py
-	@$(PYTHON) -m pytest tests/e2e -q -m cluster
+	@$(MAKE) --no-print-directory --jobs=2 $(E2E)
+
+e2e-run-with-faults:
+	@$(PYTHON) -m pytest tests/e2e/test_e2e_run_with_faults.py -q -m cluster
+
+e2e-others:
+	@$(PYTHON) -m pytest tests/e2e --ignore tests/e2e/test_e2e_run_with_faults.py -q -m cluster
 
 bench-sandbox: environment
 	@python3 dev/toolchain.py

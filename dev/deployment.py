@@ -11,11 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from string import Template
 from typing import Any
 
+from kubernetes import client, config
 from onenode import layout
 from onenode.layout import Layout
+from urllib3.exceptions import HTTPError
+
+from deepcoder_api.manifest import API_VERSION, GROUP
 
 ROOT = layout.ROOT
 NAMESPACE = "deepcoder-demo"
@@ -23,6 +28,16 @@ SYSTEM_NAMESPACE = "deepcoder-system"
 BUCKET = "deepcoder"
 S3_NODE_PORT = 30833
 POLL_SECONDS = 1.0
+CALL_SECONDS = 60
+GROUPS = {
+    "": "api/v1",
+    "apps": "apis/apps/v1",
+    "batch": "apis/batch/v1",
+    "networking.k8s.io": "apis/networking.k8s.io/v1",
+    "policy": "apis/policy/v1",
+    GROUP: f"apis/{API_VERSION}",
+}
+"""API groups to the paths of the versions that are read here."""
 
 
 class DeploymentError(Exception):
@@ -31,7 +46,7 @@ class DeploymentError(Exception):
 
 @dataclass(frozen=True)
 class Cluster:
-    """The clone's cluster, spoken to by kubectl and helm as a user would."""
+    """The clone's cluster, changed by kubectl and helm as a user would, and read by a client that stays."""
 
     layout: Layout
 
@@ -68,13 +83,33 @@ class Cluster:
         )
 
     def get(self, kind: str, name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
-        """An object. Raises DeploymentError when it is not there."""
-        return json.loads(self.kubectl("-n", namespace, "get", kind, name, "-o", "json"))
+        """An object of a kind, as in `jobs.batch`. Raises DeploymentError when it is not there."""
+        return self._read(kind, namespace, name)
 
     def items(self, kind: str, selector: str = "", namespace: str = NAMESPACE) -> list[dict[str, Any]]:
-        """The objects of a kind that a label selector chooses."""
-        chosen = ("-l", selector) if selector else ()
-        return json.loads(self.kubectl("-n", namespace, "get", kind, *chosen, "-o", "json"))["items"]
+        """The objects of a kind that a label selector chooses. They have no `kind`, as in every list."""
+        return self._read(kind, namespace, selector=selector)["items"]
+
+    def _read(self, kind: str, namespace: str, name: str = "", selector: str = "") -> dict[str, Any]:
+        plural, _, group = kind.partition(".")
+        path = "/".join(("", GROUPS[group], "namespaces", namespace, plural, *((name,) if name else ())))
+        request = self._api.param_serialize(
+            *("GET", path),
+            query_params=[("labelSelector", selector)] if selector else [],
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = self._api.call_api(*request, _request_timeout=CALL_SECONDS)
+            text = response.read()
+        except HTTPError as error:
+            raise DeploymentError(f"GET {path}: {error}") from error
+        if response.status != 200:
+            raise DeploymentError(f"GET {path}: {response.status} {response.reason}")
+        return json.loads(text)
+
+    @cached_property
+    def _api(self) -> client.ApiClient:
+        return config.new_client_from_config(str(self.layout.kubeconfig))
 
     def wait(self, what: str, condition: Callable[[], bool], seconds: float) -> None:
         """Wait for a condition. Raises DeploymentError after the deadline."""
@@ -156,30 +191,6 @@ def aws_environment(keys: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def make_base_model(cluster: Cluster, seed: int, uri: str, namespace: str = NAMESPACE, seconds: float = 1200) -> None:
-    """Run the Job that makes the quickstart's base model and problems, and wait for its end."""
-    sources = sorted((ROOT / "examples" / "quickstart").glob("*.py"))
-    files = [f"--from-file={file}" for file in sources]
-    rendered = cluster.kubectl(
-        *("-n", namespace, "create", "configmap", "quickstart-maker", *files, "--dry-run=client", "-o", "json")
-    )
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=rendered)
-    job = Template((ROOT / "dev" / "demo" / "base-model.yaml").read_text()).substitute(
-        namespace=namespace, image=images()["trainer"], seed=seed, uri=uri
-    )
-    if cluster.try_kubectl("-n", namespace, "get", "job", f"base-model-{seed}").returncode != 0:
-        cluster.kubectl("apply", "-f", "-", text=job)
-
-    def ended() -> bool:
-        conditions = cluster.get("job", f"base-model-{seed}", namespace).get("status", {}).get("conditions", [])
-        if any(c["type"] == "Failed" and c["status"] == "True" for c in conditions):
-            log = cluster.kubectl("-n", namespace, "logs", f"job/base-model-{seed}", "--tail=30")
-            raise DeploymentError(f"the base model's Job failed:\n{log}")
-        return any(c["type"] == "Complete" and c["status"] == "True" for c in conditions)
-
-    cluster.wait("the base model", ended, seconds)
 
 
 def _bucket_there(cluster: Cluster) -> bool:

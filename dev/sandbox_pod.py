@@ -68,7 +68,7 @@ class SandboxPod:
             done = self.cluster.try_kubectl(*command, seconds=LOOK_SECONDS)
             if done.returncode == 0:
                 return json.loads(done.stdout)
-        state = self.cluster.get("pod", self.name, self.namespace)["status"].get("containerStatuses")
+        state = self.cluster.get("pods", self.name, self.namespace)["status"].get("containerStatuses")
         raise DeploymentError(f"the pod cannot be looked into: {done.stderr.strip()[-300:]}; {json.dumps(state)}")
 
     def left_since(self, before: Look) -> str:

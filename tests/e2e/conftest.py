@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +12,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "dev"))  # its modules import each other from there
 
+from base_model import make_base_model  # noqa: E402
 from deployment import (  # noqa: E402
     Cluster,
     aws_environment,
     connected,
     deploy_storage,
     install_operator,
-    make_base_model,
 )
 from quickstart import base_uri  # noqa: E402
 
@@ -27,11 +28,15 @@ from tests.e2e.resources import Resources  # noqa: E402
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """The clone's cluster; `make e2e` has brought it up and pushed the images."""
+    """The clone's cluster; `make e2e` has brought it up and pushed the images. The first part of it to come deploys."""
     cluster = connected()
-    install_operator(cluster)
-    with aws_environment(deploy_storage(cluster)):
-        make_base_model(cluster, 0, base_uri(0))
+    with (ROOT / "build" / "e2e.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        install_operator(cluster)
+        keys = deploy_storage(cluster)
+        with aws_environment(keys):
+            make_base_model(cluster, 0, base_uri(0))
+    with aws_environment(keys):
         yield cluster
 
 

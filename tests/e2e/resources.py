@@ -15,7 +15,8 @@ from quickstart import quickstart
 Document = dict[str, Any]
 
 OWNED_KINDS = (
-    "jobs,deployments,replicasets,pods,services,configmaps,serviceaccounts,networkpolicies,poddisruptionbudgets"
+    *("jobs.batch", "deployments.apps", "replicasets.apps", "pods", "services", "configmaps", "serviceaccounts"),
+    *("networkpolicies.networking.k8s.io", "poddisruptionbudgets.policy"),
 )
 PLURALS = {"TrainingRun": "trainingruns.deepcoder.dev", "Evaluation": "evaluations.deepcoder.dev"}
 PHASE_SECONDS = 600.0
@@ -63,8 +64,10 @@ class Resources:
 
     def owned(self, owner: Document) -> list[str]:
         """Every object that carries the owner's uid, as kind/name."""
-        found = self.cluster.items(OWNED_KINDS, f"deepcoder.dev/owner-uid={owner['metadata']['uid']}", NAMESPACE)
-        return [f"{item['kind']}/{item['metadata']['name']}" for item in found]
+        selector = f"deepcoder.dev/owner-uid={owner['metadata']['uid']}"
+        return [
+            f"{kind}/{item['metadata']['name']}" for kind in OWNED_KINDS for item in self.cluster.items(kind, selector)
+        ]
 
     def wait(
         self, resource: Document, what: str, condition: Callable[[Document], bool], seconds: float = PHASE_SECONDS

@@ -83,9 +83,9 @@ def test_a_bad_run_fails_with_the_field_and_the_value(name: str, failed: dict[st
 def test_no_trainer_and_no_rollout_was_ever_made(cluster: Cluster, failed: dict[str, Document]) -> None:
     """No Job of a trainer and no Deployment of rollouts carries the name of a refused run."""
     for run in failed.values():
-        uid = run["metadata"]["uid"]
         for role in ("trainer", "rollout"):
-            assert cluster.items("jobs,deployments", f"deepcoder.dev/owner-uid={uid},deepcoder.dev/role={role}") == []
+            selector = f"deepcoder.dev/owner-uid={run['metadata']['uid']},deepcoder.dev/role={role}"
+            assert [*cluster.items("jobs.batch", selector), *cluster.items("deployments.apps", selector)] == []
 
 
 def test_what_a_stranger_reads_in_describe(cluster: Cluster, failed: dict[str, Document]) -> None:

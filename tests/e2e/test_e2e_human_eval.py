@@ -1,25 +1,33 @@
-"""HumanEval through the prepare Job on the cluster: every canonical solution is run in gVisor, and accepted."""
+"""HumanEval on the cluster, every program in gVisor: by the prepare Job, and asked of an endpoint by Evaluations."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
+import json
+from contextlib import ExitStack
 
+import pyarrow.parquet as pq
 import pytest
+from deployment import NAMESPACE, Cluster
 
-from deepcoder_api.artifacts import DatasetReport
+from deepcoder_api.artifacts import DatasetReport, EvaluationPaths
+from deepcoder_api.evaluation_report import EvaluationReport
 from deepcoder_data.store import ObjectStore
-from tests.e2e.resources import Resources, condition, training_run
+from tests.e2e.resources import Document, Resources, condition, evaluation, phase, training_run
+from tests.human_eval_endpoint import HUMAN_EVAL, KEY, MODEL, Endpoint, serving
 
-pytestmark = [pytest.mark.cluster, pytest.mark.shared_data, pytest.mark.timeout(900)]
+pytestmark = [
+    *(pytest.mark.cluster, pytest.mark.shared_data, pytest.mark.timeout(900)),
+    pytest.mark.skipif(not HUMAN_EVAL.exists(), reason="../shared/data is not beside this clone"),
+]
 
-FILE = Path(__file__).resolve().parents[3] / "shared" / "data" / "HumanEval.jsonl.gz"
 URI = "s3://deepcoder/e2e/HumanEval.jsonl.gz"
+SECRET = "e2e-endpoint-key"
 
 
-@pytest.mark.skipif(not FILE.exists(), reason="../shared/data is not beside this clone")
 def test_all_164_problems_are_verified(resources: Resources, store: ObjectStore) -> None:
     """The dataset's report counts 164 read, kept and verified, and nothing dropped."""
-    store.upload_file(FILE, URI)
+    store.upload_file(HUMAN_EVAL, URI)
     data = {
         "sources": [{"name": "human-eval", "format": "humaneval", "uri": URI}],
         "maxPromptTokens": 4096,
@@ -31,3 +39,53 @@ def test_all_164_problems_are_verified(resources: Resources, store: ObjectStore)
     report = DatasetReport.model_validate_json(store.get_bytes(f"{seen['status']['dataset']}/report.json"))
     assert (report.problems, report.verified, report.dropped) == (164, 164, {})
     assert "164" in condition(seen, "DatasetReady")["message"]
+
+
+def test_canonical_solutions_score_164_and_broken_ones_fail_alone(
+    cluster: Cluster, resources: Resources, store: ObjectStore
+) -> None:
+    """Two Evaluations of endpoints outside the cluster, side by side; one in ten answers of the second is broken."""
+    store.upload_file(HUMAN_EVAL, URI)
+    secret = {
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "stringData": {"OPENAI_API_KEY": KEY},
+    }  # fmt: skip
+    cluster.kubectl("-n", NAMESPACE, "apply", "-f", "-", text=json.dumps(secret))
+    right, broken = Endpoint(), Endpoint()
+    broken.broken = frozenset(list(broken.rows)[::10])
+    with ExitStack() as servers:
+        for endpoint in (right, broken):
+            servers.enter_context(serving(endpoint, cluster.layout.host_address))
+        applied = [
+            resources.apply(of_endpoint(name, endpoint)) for name, endpoint in (("right", right), ("broken", broken))
+        ]
+        seen = [resources.wait(one, "Succeeded", phase("Succeeded"), 300) for one in applied]
+    assert [len(endpoint.asked) for endpoint in (right, broken)] == [164, 164]
+    assert [failed(store, one) for one in seen] == [set(), broken.broken]
+    assert seen[0]["status"]["passAt1"] == 1
+    paths = EvaluationPaths(*identity(seen[1]))
+    report = EvaluationReport.model_validate_json(store.get_bytes(paths.report))
+    assert report.benchmarks[0].final.pass_at_1 == pytest.approx(1 - len(broken.broken) / 164)
+    assert "gvisor" in report.grader.isolation
+
+
+def of_endpoint(name: str, endpoint: Endpoint) -> Document:
+    """An Evaluation that asks an endpoint for HumanEval."""
+    benchmarks = [{"name": "humaneval", "kind": "humaneval-plus", "uri": URI}]
+    document = evaluation(f"e2e-human-eval-{name}", benchmarks=benchmarks)
+    document["spec"]["model"] = {"endpoint": {"url": endpoint.url, "name": MODEL, "secretName": SECRET}}
+    del document["spec"]["engine"]
+    return document
+
+
+def identity(resource: Document) -> tuple[str, str, str, str]:
+    """What its paths in S3 are made of."""
+    meta = resource["metadata"]
+    return resource["spec"]["storage"]["uri"], meta["namespace"], meta["name"], meta["uid"]
+
+
+def failed(store: ObjectStore, resource: Document) -> set[str]:
+    """The problems whose answer was not accepted, of 164 that were answered."""
+    table = pq.read_table(io.BytesIO(store.get_bytes(EvaluationPaths(*identity(resource)).samples)))
+    rows = table.select(["problem", "verdict"]).to_pylist()
+    assert len(rows) == 164
+    return {row["problem"] for row in rows if row["verdict"] != "accepted"}

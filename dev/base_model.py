@@ -32,9 +32,7 @@ def make_base_model(cluster: Cluster, seed: int, uri: str, namespace: str = NAME
     """
     store, kept = ObjectStore(cluster.s3_endpoint, "us-east-1"), kept_folder(seed)
     if kept.exists() and read_completion(store, f"{uri}/{MODEL_FOLDER}") is None:
-        for problems in kept.glob("*.jsonl"):
-            store.upload_file(problems, f"{uri}/{problems.name}")
-        commit_folder(store, kept / MODEL_FOLDER, f"{uri}/{MODEL_FOLDER}", {"seed": str(seed)})
+        put(store, kept, uri, seed)
     run_job(cluster, seed, uri, namespace, seconds)
     if not kept.exists():
         keep(store, uri, kept)
@@ -46,6 +44,13 @@ def kept_folder(seed: int) -> Path:
     for file in sorted(file for pattern in SHAPED_BY for file in ROOT.glob(pattern)):
         digest.update(f"\n{file.relative_to(ROOT)}\n".encode() + file.read_bytes())
     return cache_folder() / "base-models" / digest.hexdigest()[:20]
+
+
+def put(store: ObjectStore, folder: Path, uri: str, seed: int) -> None:
+    """Put what is kept into S3 as make_base_model.py does: the model last."""
+    for problems in folder.glob("*.jsonl"):
+        store.upload_file(problems, f"{uri}/{problems.name}")
+    commit_folder(store, folder / MODEL_FOLDER, f"{uri}/{MODEL_FOLDER}", {"seed": str(seed)})
 
 
 def keep(store: ObjectStore, uri: str, folder: Path) -> None:

@@ -9,7 +9,7 @@ export KUBECONFIG := $(CURDIR)/build/cluster/kubeconfig
 # Some machines set it; then each of the many processes of a test run compiles all that it imports anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-seeds attacks test check lint types format unit $(UNIT) integration $(INTEGRATION) e2e $(E2E) cluster down images environment crds bench-sandbox bench-evaluation bench-trainer load-sandbox kill-trainer ablation gpu-check
+.PHONY: help demo demo-seeds attacks machine test check lint types format unit $(UNIT) integration $(INTEGRATION) e2e $(E2E) cluster down images environment crds bench-sandbox bench-evaluation bench-trainer load-sandbox kill-trainer ablation gpu-check
 
 help:
 	@echo "make demo        a better model, trained on a real cluster on this machine, from nothing (root, Debian, Go)"
@@ -49,7 +49,11 @@ attacks:
 	@python3 dev/prepare.py
 	@$(PYTHON) dev/attacks.py
 
-test: check integration e2e
+# What the machine lacks for the last part is told before the first.
+machine:
+	@python3 dev/machine.py
+
+test: machine check integration e2e
 
 check: lint
 	@$(MAKE) --no-print-directory --jobs=4 types $(UNIT)

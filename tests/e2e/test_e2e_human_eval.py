@@ -71,7 +71,7 @@ def test_canonical_solutions_score_164_and_broken_ones_fail_alone(
 def of_endpoint(name: str, endpoint: Endpoint) -> Document:
     """An Evaluation that asks an endpoint for HumanEval."""
     benchmarks = [{"name": "humaneval", "kind": "humaneval-plus", "uri": URI}]
-    document = evaluation(f"e2e-human-eval-{name}", benchmarks=benchmarks)
+    document = evaluation(f"e2e-human-eval-{name}", benchmarks=benchmarks, sampling={"maxTokens": 8192})
     document["spec"]["model"] = {"endpoint": {"url": endpoint.url, "name": MODEL, "secretName": SECRET}}
     del document["spec"]["engine"]
     return document

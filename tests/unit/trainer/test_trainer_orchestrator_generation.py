@@ -179,8 +179,8 @@ async def test_a_server_that_hangs_is_left_at_the_deadline(
         register(registry, "a", hung.url)
         register(registry, "b", good.url)
         started = time.monotonic()
-        await ask(Generator(registry, client, slack_seconds=-1.9))
-        assert 0.05 < time.monotonic() - started < 5
+        await ask(Generator(registry, client, slack_seconds=-1))  # 1 s: a busy machine may take a while to connect
+        assert 0.9 < time.monotonic() - started < 10
         assert len(hung.bodies) == len(good.bodies) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Callable
@@ -9,8 +10,13 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow.parquet as pq
 from deployment import NAMESPACE, Cluster
 from quickstart import quickstart
+
+from deepcoder_api.artifacts import EvaluationPaths
+from deepcoder_api.evaluation_report import EvaluationReport
+from deepcoder_data.store import ObjectStore
 
 Document = dict[str, Any]
 
@@ -30,6 +36,30 @@ def training_run(name: str, **parts: Any) -> Document:
 def evaluation(name: str, **parts: Any) -> Document:
     """The quickstart's Evaluation of the base model under another name, changed like a training run."""
     return _changed(quickstart(0).before, name, parts)
+
+
+def endpoint_evaluation(name: str, endpoint: Document, **parts: Any) -> Document:
+    """The same of a model that an endpoint serves, so without an engine."""
+    document = evaluation(name, **parts)
+    document["spec"]["model"] = {"endpoint": endpoint}
+    del document["spec"]["engine"]
+    return document
+
+
+def evaluation_paths(resource: Document) -> EvaluationPaths:
+    """Where an Evaluation's results lie."""
+    meta = resource["metadata"]
+    return EvaluationPaths(resource["spec"]["storage"]["uri"], meta["namespace"], meta["name"], meta["uid"])
+
+
+def report_of(store: ObjectStore, resource: Document) -> EvaluationReport:
+    """An Evaluation's report."""
+    return EvaluationReport.model_validate_json(store.get_bytes(evaluation_paths(resource).report))
+
+
+def samples_of(store: ObjectStore, resource: Document, columns: list[str]) -> list[dict[str, Any]]:
+    """An Evaluation's answers and verdicts."""
+    return pq.read_table(io.BytesIO(store.get_bytes(evaluation_paths(resource).samples)), columns=columns).to_pylist()
 
 
 @dataclass

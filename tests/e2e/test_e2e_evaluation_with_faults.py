@@ -6,21 +6,27 @@ One request is in flight at a time: vLLM on a CPU computes an answer a little ot
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from deployment import NAMESPACE, Cluster
 from quickstart import base_uri
 
-from deepcoder_api.artifacts import EvaluationPaths
-from deepcoder_api.evaluation_report import EvaluationReport
 from deepcoder_data.store import ObjectStore
-from tests.e2e.resources import Document, Resources, evaluation, kill, phase
+from tests.e2e.resources import (
+    Document,
+    Resources,
+    endpoint_evaluation,
+    evaluation,
+    evaluation_paths,
+    kill,
+    phase,
+    report_of,
+    samples_of,
+)
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -52,22 +58,11 @@ def story(store: ObjectStore, resources: Resources) -> Story:
     return Story(resources.apply(evaluation(NAME, engine=engine, serve=True, **parts())), {})
 
 
-def paths_of(resource: Document) -> EvaluationPaths:
-    """Where its results lie."""
-    meta = resource["metadata"]
-    return EvaluationPaths(resource["spec"]["storage"]["uri"], meta["namespace"], meta["name"], meta["uid"])
-
-
-def report_of(store: ObjectStore, resource: Document) -> EvaluationReport:
-    """Its report."""
-    return EvaluationReport.model_validate_json(store.get_bytes(paths_of(resource).report))
-
-
 def rows_of(store: ObjectStore, resource: Document) -> list[dict[str, Any]]:
     """Its answers and verdicts, less what tells the time."""
     columns = ["problem", "sample", "seed", "prompt", "answer", "finish_reason", "answer_tokens", "verdict",
                "test_verdicts"]  # fmt: skip
-    return pq.read_table(io.BytesIO(store.get_bytes(paths_of(resource).samples)), columns=columns).to_pylist()
+    return samples_of(store, resource, columns)
 
 
 def answered(store: ObjectStore, count: int) -> Callable[[Document], bool]:
@@ -77,7 +72,7 @@ def answered(store: ObjectStore, count: int) -> Callable[[Document], bool]:
 
 def kept(store: ObjectStore, resource: Document, folder: str) -> int:
     """Records of a folder."""
-    return sum(1 for _ in store.list(f"{paths_of(resource).root}/{folder}"))
+    return sum(1 for _ in store.list(f"{evaluation_paths(resource).root}/{folder}"))
 
 
 def test_its_pods_are_killed_one_after_the_other(
@@ -120,10 +115,8 @@ def test_it_goes_on_with_what_was_answered_and_succeeds(
 def test_its_report_is_that_of_a_quiet_day(resources: Resources, story: Story, store: ObjectStore) -> None:
     """Asked of the model that is still served, by its address: the same answers, verdicts and scores."""
     endpoint = {"url": f"http://{NAME}-ev-engine.{NAMESPACE}.svc:8801/v1", "name": NAME}
-    document = evaluation(QUIET, **parts())
-    document["spec"]["model"] = {"endpoint": endpoint}
-    del document["spec"]["engine"]
-    quiet = resources.wait(resources.apply(document), "Succeeded", phase("Succeeded"), SECONDS)
+    applied = resources.apply(endpoint_evaluation(QUIET, endpoint, **parts()))
+    quiet = resources.wait(applied, "Succeeded", phase("Succeeded"), SECONDS)
     assert resources.pods(quiet, "engine") == []
     killed = resources.get("Evaluation", NAME)
     rows = rows_of(store, killed)

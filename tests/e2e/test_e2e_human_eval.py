@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import json
 from contextlib import ExitStack
 
-import pyarrow.parquet as pq
 import pytest
 from deployment import NAMESPACE, Cluster
 
-from deepcoder_api.artifacts import DatasetReport, EvaluationPaths
-from deepcoder_api.evaluation_report import EvaluationReport
+from deepcoder_api.artifacts import DatasetReport
 from deepcoder_data.store import ObjectStore
-from tests.e2e.resources import Document, Resources, condition, evaluation, phase, training_run
+from tests.e2e.resources import (
+    Document,
+    Resources,
+    condition,
+    endpoint_evaluation,
+    phase,
+    report_of,
+    samples_of,
+    training_run,
+)
 from tests.human_eval_endpoint import HUMAN_EVAL, KEY, MODEL, Endpoint, serving
 
 pytestmark = [
@@ -62,30 +68,23 @@ def test_canonical_solutions_score_164_and_broken_ones_fail_alone(
     assert [len(endpoint.asked) for endpoint in (right, broken)] == [164, 164]
     assert [failed(store, one) for one in seen] == [set(), broken.broken]
     assert seen[0]["status"]["passAt1"] == 1
-    paths = EvaluationPaths(*identity(seen[1]))
-    report = EvaluationReport.model_validate_json(store.get_bytes(paths.report))
+    report = report_of(store, seen[1])
     assert report.benchmarks[0].final.pass_at_1 == pytest.approx(1 - len(broken.broken) / 164)
     assert "gvisor" in report.grader.isolation
 
 
 def of_endpoint(name: str, endpoint: Endpoint) -> Document:
     """An Evaluation that asks an endpoint for HumanEval."""
-    benchmarks = [{"name": "humaneval", "kind": "humaneval-plus", "uri": URI}]
-    document = evaluation(f"e2e-human-eval-{name}", benchmarks=benchmarks, sampling={"maxTokens": 8192})
-    document["spec"]["model"] = {"endpoint": {"url": endpoint.url, "name": MODEL, "secretName": SECRET}}
-    del document["spec"]["engine"]
-    return document
-
-
-def identity(resource: Document) -> tuple[str, str, str, str]:
-    """What its paths in S3 are made of."""
-    meta = resource["metadata"]
-    return resource["spec"]["storage"]["uri"], meta["namespace"], meta["name"], meta["uid"]
+    return endpoint_evaluation(
+        f"e2e-human-eval-{name}",
+        {"url": endpoint.url, "name": MODEL, "secretName": SECRET},
+        benchmarks=[{"name": "humaneval", "kind": "humaneval-plus", "uri": URI}],
+        sampling={"maxTokens": 8192},
+    )
 
 
 def failed(store: ObjectStore, resource: Document) -> set[str]:
     """The problems whose answer was not accepted, of 164 that were answered."""
-    table = pq.read_table(io.BytesIO(store.get_bytes(EvaluationPaths(*identity(resource)).samples)))
-    rows = table.select(["problem", "verdict"]).to_pylist()
+    rows = samples_of(store, resource, ["problem", "verdict"])
     assert len(rows) == 164
     return {row["problem"] for row in rows if row["verdict"] != "accepted"}

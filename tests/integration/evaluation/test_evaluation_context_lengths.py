@@ -12,17 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deepcoder_api.processes import Addresses, engine_process
-from deepcoder_cli.local.addresses import free_port
-from deepcoder_cli.local.supervision import start_process
 from deepcoder_evaluation.answers import Answer
 from deepcoder_evaluation.chat import ChatEngine
 from deepcoder_evaluation.cutting import Cutter
 from deepcoder_evaluation.job import Sampling, neutral_sampling
-from tests.resolved_evaluations import resolved_evaluation
+from tests.engine_servers import MODEL, READY_SECONDS, running_engine
 from tests.tiny_models import write_tiny_model
 
-READY_SECONDS = 240
 LENGTHS = (1, 7, 16, 33, 64)
 PROMPTS = ("Add two numbers.", "Write ä and 😀.", "def f(x):", "List the primes.")
 
@@ -41,25 +37,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A vLLM started as the engine of an evaluation is."""
-    import sys
-
-    port = free_port()
-    evaluation = resolved_evaluation(f"file://{model}", sampling={"maxTokens": 64}, engine={
-        "gpusPerReplica": 0, "maxModelLength": 256})  # fmt: skip
-    at = Addresses(model_directory=str(model), bind="127.0.0.1", python=sys.executable)
-    process = engine_process(evaluation, at, port=port)
-    running = start_process(process.model_copy(update={"before": ()}), tmp_path_factory.mktemp("engine"), {})
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        running.end()
+    with running_engine(model, tmp_path_factory.mktemp("engine"), max_tokens=64, max_model_length=256) as url:
+        yield url
 
 
 @pytest.fixture
 async def engine(url: str) -> AsyncIterator[ChatEngine]:
     """The engine, ready."""
     async with httpx.AsyncClient(trust_env=False) as client:
-        engine = ChatEngine(url, "tiny", client, deadline_seconds=120, token_ids=True)
+        engine = ChatEngine(url, MODEL, client, deadline_seconds=120, token_ids=True)
         await engine.wait_ready(READY_SECONDS)
         yield engine
 

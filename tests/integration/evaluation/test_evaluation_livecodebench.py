@@ -5,10 +5,10 @@ The model answers with one of four texts, whatever it is asked; so what each ans
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,16 +21,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from deepcoder_api.evaluation_report import EvaluationReport
-from deepcoder_api.processes import Addresses, engine_process
-from deepcoder_cli.local.addresses import free_port
-from deepcoder_cli.local.supervision import start_process
+from deepcoder_evaluation.chat import ChatEngine
 from deepcoder_sandbox.local import find_runsc
 from tests.dataset_rows import Row, json_rows, livecodebench_function_row, livecodebench_row, pickled_tests
-from tests.resolved_evaluations import resolved_evaluation
+from tests.engine_servers import MODEL, READY_SECONDS, running_engine
 from tests.tiny_models import write_choosing_model
 
 ROWS = 279
-READY_SECONDS = 240
 DOUBLE, TRIPLE = "print(2 * int(input()))", "print(3 * int(input()))"
 TIMES = "class Solution:\n    def times(self, items, factor):\n        return items * factor"
 PROSE = "I would double it."
@@ -86,45 +83,30 @@ def rows() -> Iterator[tuple[str, Row]]:
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
     """`deepcoder evaluate` of vLLM with the model, started as the engine of an evaluation is."""
-    folder, port = tmp_path_factory.mktemp("livecodebench"), free_port()
+    folder = tmp_path_factory.mktemp("livecodebench")
     model = write_choosing_model(folder / "model", list(TEXTS))
     shaped = list(rows())
     (folder / "test.jsonl").write_bytes(json_rows([row for _, row in shaped]))
-    evaluation = resolved_evaluation(
-        f"file://{model}", engine={"gpusPerReplica": 0, "maxModelLength": 1024},
-        sampling={"maxTokens": 32})  # fmt: skip
-    at = Addresses(model_directory=str(model), bind="127.0.0.1", python=sys.executable)
-    process = engine_process(evaluation, at, port=port).model_copy(update={"before": ()})
-    running = start_process(process, folder / "engine", {})
-    try:
-        wait_for(f"http://127.0.0.1:{port}/health")
+    with running_engine(model, folder / "engine", max_tokens=32, max_model_length=1024) as url:
+        asyncio.run(wait_ready(url))
         done = subprocess.run(
             [
-                *(str(Path(sys.executable).parent / "deepcoder"), "evaluate", "--url", f"http://127.0.0.1:{port}/v1"),
-                *("--model", "tiny", "--benchmark", f"livecodebench={(folder / 'test.jsonl').as_uri()}"),
+                *(str(Path(sys.executable).parent / "deepcoder"), "evaluate", "--url", f"{url}/v1", "--model", MODEL),
+                *("--benchmark", f"livecodebench={(folder / 'test.jsonl').as_uri()}"),
                 *("--from", "2024-08-01", "--to", "2025-02-01", "--profile", "lcb-v5", "--engine", "vllm"),
                 *("--temperature", "1", "--top-p", "1", "--max-tokens", "32", "--output", str(folder / "scored")),
             ],
             capture_output=True, text=True, timeout=400, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
-    finally:
-        running.end()
     report = EvaluationReport.model_validate_json((folder / "scored" / "report.json").read_text())
     samples = pq.read_table(folder / "scored" / "samples.parquet").to_pylist()
     return Scored(report, samples, {f"livecodebench/{row['question_id']}": shape for shape, row in shaped})
 
 
-def wait_for(url: str) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while True:
-        try:
-            if httpx.get(url, timeout=5, trust_env=False).status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
-        assert time.monotonic() < deadline, f"{url} does not answer"
-        time.sleep(0.5)
+async def wait_ready(url: str) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        await ChatEngine(url, MODEL, client, deadline_seconds=120).wait_ready(READY_SECONDS)
 
 
 def test_every_row_of_the_window_is_answered_and_those_outside_are_counted(scored: Scored) -> None:

@@ -38,6 +38,7 @@ FOLLOW_SECONDS = 30.0
 STOP_SECONDS = 50.0
 KILL_SECONDS = 5.0
 TAIL_LINES = 40
+READ_BYTES = 1 << 16
 PR_SET_PDEATHSIG = 1
 SHARED_MEMORY = Path("/dev/shm")
 # The version that servers hold or fetch, and the one that is written.
@@ -291,11 +292,17 @@ async def _pass_through(read_end: int, tail: deque[str]) -> None:
     stream = asyncio.StreamReader(limit=1 << 20)
     with os.fdopen(read_end, "rb") as pipe:
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
-        while chunk := await stream.read(1 << 16):
+        unfinished = b""  # the line that the tail ends with, as far as it has come
+        while chunk := await stream.read(READ_BYTES):
             with contextlib.suppress(OSError):  # a full disk: a pipe that nobody reads would hold the child up
                 sys.stderr.buffer.write(chunk)
                 sys.stderr.flush()
-            tail.extend(chunk.decode(errors="replace").splitlines())
+            if unfinished:
+                tail.pop()
+            lines = (unfinished + chunk).splitlines()
+            tail.extend(line.decode(errors="replace") for line in lines)
+            goes_on = not chunk.endswith((b"\n", b"\r")) and len(lines[-1]) < READ_BYTES
+            unfinished = lines[-1] if goes_on else b""
 
 
 def _kill_group(group: int) -> None:

@@ -173,3 +173,16 @@ async def test_a_childs_pipe_is_read_though_our_own_output_cannot_be_written(
             assert await child.end(50.0) == 0
         assert child.tail[-1].endswith(" 999")
         monkeypatch.undo()
+
+
+async def test_a_line_that_comes_in_pieces_is_one_line_of_the_tail() -> None:
+    """A rank's last words are searched line by line; where a read ended must not show."""
+    pieces = ["first\nRoot Cause: ra", "nk 1, exit", "code -9\n", "no end"]
+    program = f"""import os, time
+for piece in {pieces!r}:
+    os.write(2, piece.encode())
+    time.sleep(0.1)"""
+    child = await _start("halting", [sys.executable, "-c", program], {}, signal.SIGKILL)
+    async with asyncio.timeout(60):
+        assert await child.end(50.0) == 0
+    assert list(child.tail) == ["first", "Root Cause: rank 1, exitcode -9", "no end"]

@@ -16,6 +16,7 @@ from onenode import host, layout
 from onenode.archives import write_program_archive
 from onenode.certificates import make_certificates
 from onenode.components import PAUSE_IMAGE
+from onenode.diagnosis import diagnosis
 from onenode.layout import Layout
 from onenode.objects import DNS_IMAGE, first_objects
 
@@ -128,8 +129,10 @@ def _wait(cluster: Layout, what: str, condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while not condition():
         if not host.is_running(cluster):
+            print(diagnosis(cluster), flush=True)
             raise MissingError(f"the cluster ended while waiting for {what}; its logs: {cluster.state / 'log'}")
         if time.monotonic() > deadline:
+            print(diagnosis(cluster), flush=True)  # `make down` takes the logs with it
             raise MissingError(f"{what}: not there after {READY_SECONDS:.0f} s; logs: {cluster.state / 'log'}")
         time.sleep(0.5)
 

@@ -12,10 +12,15 @@ PAUSE_IMAGE = "deepcoder.local/pause:1"
 
 @dataclass(frozen=True)
 class Component:
-    """A process of the cluster. It is started again when it ends; `after` names what must run before."""
+    """A process of the cluster; it is started again when it ends.
+
+    What `needs_api` starts once the API server answers and has its first roles. A component that is refused by an API
+    server that is still without roles tries again after ever longer pauses.
+    """
 
     name: str
     command: tuple[str, ...]
+    needs_api: bool = True
 
 
 def control_plane(layout: Layout) -> list[Component]:
@@ -53,8 +58,8 @@ def control_plane(layout: Layout) -> list[Component]:
     )
     scheduler = (str(binaries / "kube-scheduler"), *identity("scheduler"), "--leader-elect=false")
     return [
-        Component("etcd", etcd),
-        Component("kube-apiserver", apiserver),
+        Component("etcd", etcd, needs_api=False),
+        Component("kube-apiserver", apiserver, needs_api=False),
         Component("kube-controller-manager", controllers),
         Component("kube-scheduler", scheduler),
     ]
@@ -63,6 +68,8 @@ def control_plane(layout: Layout) -> list[Component]:
 def node(layout: Layout) -> list[Component]:
     """The registry, containerd, the kubelet and kube-proxy."""
     state, binaries = layout.state, layout.binaries
+    registry = (str(binaries / "registry"), "serve", str(state / "registry.json"))
+    containerd = (str(binaries / "containerd"), "-c", str(state / "containerd.toml"))
     kubelet = (
         *(str(binaries / "kubelet"), "--config", str(state / "kubelet.json"), "--oom-score-adj=0"),
         *("--kubeconfig", str(state / "kubelet.conf"), f"--hostname-override={NODE}"),
@@ -76,8 +83,8 @@ def node(layout: Layout) -> list[Component]:
         *("--conntrack-tcp-timeout-established=0s", "--conntrack-tcp-timeout-close-wait=0s"),
     )
     return [
-        Component("registry", (str(binaries / "registry"), "serve", str(state / "registry.json"))),
-        Component("containerd", (str(binaries / "containerd"), "-c", str(state / "containerd.toml"))),
+        Component("registry", registry, needs_api=False),
+        Component("containerd", containerd, needs_api=False),
         Component("kubelet", kubelet),
         Component("kube-proxy", proxy),
     ]

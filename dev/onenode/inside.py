@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 
 from onenode.cgroups import cgroup_version
@@ -18,6 +22,10 @@ from onenode.layout import NODE, Layout
 
 LINK_SECONDS = 30.0
 RESTART_SECONDS = 1.0
+API_SECONDS = 2.0
+OWN_FOLDERS = ("/var/lib/cni", "/var/lib/kubelet", "/var/log/containers", "/var/log/pods")
+"""Where components write whatever their settings say. Addresses of pods that ended with their cluster would stay taken
+in the machine's, until no pod on it gets one."""
 
 
 def main() -> None:
@@ -25,7 +33,7 @@ def main() -> None:
     layout = Layout.from_json(sys.argv[1])
     mount_all(layout)
     connect(layout)
-    supervise(layout, components(layout))
+    supervise(layout, components(layout), api_is_ready)
 
 
 def components(layout: Layout) -> list[Component]:
@@ -37,7 +45,7 @@ def components(layout: Layout) -> list[Component]:
 
 
 def mount_all(layout: Layout) -> None:
-    """The namespaces' own /proc, /sys, /run and host name; the machine's cgroups stay in sight."""
+    """The namespaces' own /proc, /sys, /run, OWN_FOLDERS and host name; the machine's cgroups stay in sight."""
     _run("mount", "--make-rprivate", "/")
     _run("mount", "-t", "proc", "proc", "/proc")
     cgroups = layout.state / "cgroups"
@@ -46,12 +54,28 @@ def mount_all(layout: Layout) -> None:
     _run("mount", "-t", "sysfs", "sysfs", "/sys")  # a new sysfs, for the new network namespace, hides the cgroup mounts
     _run("mount", "--rbind", str(cgroups), "/sys/fs/cgroup")
     _run("mount", "-t", "tmpfs", "tmpfs", "/run")
+    for folder in OWN_FOLDERS:
+        own = own_folder(layout, folder)
+        own.mkdir(parents=True, exist_ok=True)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        _run("mount", "--bind", str(own), folder)
+    temporary_folder(layout).mkdir(exist_ok=True)
     hosts = layout.state / "hosts"
     hosts.write_text(f"127.0.0.1 localhost {NODE}\n")
     _run("mount", "--bind", str(hosts), "/etc/hosts")
     _run("hostname", NODE)
     mounted_version = cgroup_version()
     print(f"cgroup v{mounted_version}", flush=True)
+
+
+def own_folder(layout: Layout, folder: str) -> Path:
+    """Where, on the host, lies what the cluster sees as `folder`."""
+    return layout.state / "own" / folder.removeprefix("/")
+
+
+def temporary_folder(layout: Layout) -> Path:
+    """The components' folder for temporary files."""
+    return layout.state / "tmp"
 
 
 def connect(layout: Layout) -> None:
@@ -71,8 +95,18 @@ def connect(layout: Layout) -> None:
         bridge.write_text("1")
 
 
-def supervise(layout: Layout, wanted: list[Component]) -> None:
-    """Start each component; start again what ends; reap orphans; end everything on SIGTERM."""
+def api_is_ready(layout: Layout) -> bool:
+    """Whether the API server says so to a stranger, whom the roles that it makes at its start allow to ask."""
+    trust = ssl.create_default_context(cafile=str(layout.state / "pki" / "ca.crt"))
+    try:
+        with urllib.request.urlopen("https://127.0.0.1:6443/readyz", timeout=API_SECONDS, context=trust) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:
+        return False
+
+
+def supervise(layout: Layout, wanted: list[Component], api_is_ready: Callable[[Layout], bool]) -> None:
+    """Start each component when it can be; start again what ends; reap orphans; end everything on SIGTERM."""
     stopping = False
 
     def stop(number: int, frame: object) -> None:
@@ -81,10 +115,12 @@ def supervise(layout: Layout, wanted: list[Component]) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    running: dict[int, Component] = {}
-    for component in wanted:
-        running[_start(layout, component)] = component
+    running = {_start(layout, component): component for component in wanted if not component.needs_api}
+    waiting = [component for component in wanted if component.needs_api]
     while not stopping:
+        if waiting and api_is_ready(layout):
+            running |= {_start(layout, component): component for component in waiting}
+            waiting = []
         try:
             ended, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
@@ -109,7 +145,7 @@ def _start(layout: Layout, component: Component) -> int:
             stdout=log,
             stderr=log,
             cwd=layout.state,
-            env={"PATH": path, "HOME": "/root", "TMPDIR": "/tmp"},
+            env={"PATH": path, "HOME": "/root", "TMPDIR": str(temporary_folder(layout))},
             start_new_session=True,
         )
     return process.pid

@@ -28,6 +28,7 @@ from quickstart import Document, Quickstart, base_uri, checkpoint_facts, quickst
 
 from deepcoder_cli.progress import line
 from deepcoder_cli.watch import view_of_status
+from deepcoder_data.store import StoreError
 
 SUMMARY = ROOT / "build" / "demo" / "summary.json"
 DEMO_SECONDS = 1800.0
@@ -42,12 +43,12 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         demonstrate(arguments.seeds)
-    except DeploymentError as error:
+    except (DeploymentError, StoreError) as error:
         raise MissingError(str(error)) from error
 
 
 def demonstrate(seeds: list[int]) -> None:
-    """Deploy, train each seed, write the summary and say it. Raises DeploymentError."""
+    """Deploy, train each seed, write the summary and say it. Raises DeploymentError, StoreError."""
     started, cluster = time.monotonic(), connected()
     with timed("installing the operator (helm) and S3"):
         install_operator(cluster)
@@ -75,7 +76,7 @@ def demonstrate(seeds: list[int]) -> None:
 
 
 def train(cluster: Cluster, seed: int) -> dict[str, Any]:
-    """The whole example for one seed, and what came of it. Raises DeploymentError."""
+    """The whole example for one seed, and what came of it. Raises DeploymentError, StoreError."""
     begun, example = time.monotonic(), quickstart(seed)
     how = "putting into S3 what this machine keeps of" if kept_folder(seed).exists() else "making (about 3 min)"
     with timed(f"{how} the base model and its problems, seed {seed}"):

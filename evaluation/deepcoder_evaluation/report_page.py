@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import jinja2
 from markupsafe import Markup
 
 from deepcoder_api.evaluation_report import BenchmarkReport, EvaluationReport
@@ -65,10 +66,21 @@ class BenchmarkView:
     months: list[Any]
 
 
-def report_page(report: EvaluationReport, answers: list[dict[str, Any]]) -> str:
-    """The page."""
+def report_environment() -> jinja2.Environment:
+    """The environment of an evaluation's pages, with the filter `percent`."""
     environment = page_environment("deepcoder_evaluation", "templates")
     environment.filters["percent"] = lambda value: f"{100 * value:.1f}"
+    return environment
+
+
+def page_data(rows: list[dict[str, Any]]) -> Markup:
+    """Rows as JSON that nothing in them can lead out of a script element."""
+    # Within a script element only "<" could end it.
+    return Markup(json.dumps(rows, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028"))
+
+
+def report_page(report: EvaluationReport, answers: list[dict[str, Any]]) -> str:
+    """The page."""
     views = [
         BenchmarkView(
             report=one,
@@ -79,6 +91,8 @@ def report_page(report: EvaluationReport, answers: list[dict[str, Any]]) -> str:
         )
         for one in report.benchmarks
     ]
-    # Within a script element only "<" could end it.
-    data = json.dumps(answers, ensure_ascii=False).replace("<", "\\u003c").replace("\u2028", "\\u2028")
-    return environment.get_template("report.html.jinja").render(report=report, views=views, data=Markup(data))
+    return (
+        report_environment()
+        .get_template("report.html.jinja")
+        .render(report=report, views=views, data=page_data(answers))
+    )

@@ -8,6 +8,7 @@ import pytest
 
 from deepcoder_cli.evaluation.options import RefusedOptionsError, benchmarks_of, job_faults
 from deepcoder_cli.report import compared
+from deepcoder_evaluation.compared_answers import ComparedAnswer
 from tests.unit.evaluation.evaluation_builders import evaluation_job
 
 LCB = "livecodebench=hf://datasets/livecodebench/code_generation_lite"
@@ -51,6 +52,8 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
 
 def test_a_comparison_needs_a_benchmark_in_common() -> None:
     """By name; what both have is compared."""
+    right, wrong = (ComparedAnswer(verdict, 3, "", "print(1)") for verdict in ("accepted", "wrong_answer"))
     with pytest.raises(ValueError, match="no benchmark in common: a and b"):
-        compared({"a": {"p": 1.0}}, {"b": {"p": 1.0}})
-    assert compared({"a": {"p": 1.0}}, {"a": {"p": 0.0}})[0].startswith("a: pass@1 100.0% and 0.0%")
+        compared({"a": {"p": [right]}}, {"b": {"p": [right]}})
+    found = compared({"a": {"p": [right]}}, {"a": {"p": [wrong]}})["a"]
+    assert (found.first, found.second, found.lost) == (1.0, 0.0, ("p",))

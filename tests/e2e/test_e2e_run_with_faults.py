@@ -29,7 +29,7 @@ from tests.e2e.resources import Document, Resources, condition, evaluation, kill
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 NAME = "e2e-faults"
-STEPS, EVERY, PROMPTS, SAMPLES = 24, 3, 8, 4
+STEPS, EVERY, PROMPTS, SAMPLES = 20, 3, 8, 4
 HOSTILE = {
     "an infinite loop": ("while True: pass", "time_limit"),
     "a fork bomb": ("import os\nwhile True: os.fork()", None),

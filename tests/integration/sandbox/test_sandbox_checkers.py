@@ -68,7 +68,7 @@ async def test_a_program_cannot_reach_its_checker(grade, clean):
 @pytest.mark.parametrize(
     "checker",
     [
-        "def check(input, output, expected):\n    while True: pass\n",
+        "import time\ndef check(input, output, expected):\n    while True: time.sleep(1)\n",
         "def check(input, output, expected):\n    import os\n    os._exit(0)\n",
         "check = 1 / 0",
     ],

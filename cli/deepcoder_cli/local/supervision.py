@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ from deepcoder_api.lifecycle import TerminationMessage, parse_termination_messag
 from deepcoder_api.processes import Process
 
 # What a process of ours needs from the caller's environment; everything else is in its description.
-INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "VIRTUAL_ENV")
+INHERITED = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "VIRTUAL_ENV")
 GRACE_SECONDS = 30.0
 FORCE_SECONDS = 10.0
 PR_SET_PDEATHSIG = 1
@@ -40,12 +42,13 @@ class ProcessFailedError(Exception):
 
 @dataclass
 class LocalProcess:
-    """A running process of a description."""
+    """A running process of a description. `temporary` is its own folder for temporary files, gone at its end."""
 
     role: str
     process: subprocess.Popen[bytes]
     log: Path
     termination_log: Path
+    temporary: Path
 
     @property
     def running(self) -> bool:
@@ -83,6 +86,7 @@ class LocalProcess:
         finally:  # also when the wait is interrupted
             _signal_group(self.process.pid, signal.SIGKILL)  # what is left of the group
         self.process.wait(timeout=FORCE_SECONDS)
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 def end_all(processes: Sequence[LocalProcess], grace_seconds: float = GRACE_SECONDS) -> None:
@@ -109,19 +113,25 @@ def start_process(description: Process, folder: Path, secrets: Mapping[str, str]
         elif not variable.optional:
             raise KeyError(variable.name)
     environment |= description.environment
-    environment |= {"TERMINATION_LOG": str(termination_log), "PYTHONUNBUFFERED": "1"}
+    # What is killed leaves sockets and batches in its temporary folder, as a pod does in its own.
+    temporary = Path(tempfile.mkdtemp(prefix="deepcoder-"))
+    environment |= {"TERMINATION_LOG": str(termination_log), "PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)}
     log = folder / f"{description.role}.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            description.command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            preexec_fn=_end_with_parent,
-        )
-    return LocalProcess(description.role, process, log, termination_log)
+    try:
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                description.command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
+            )
+    except OSError:
+        temporary.rmdir()
+        raise
+    return LocalProcess(description.role, process, log, termination_log, temporary)
 
 
 def run_process(

@@ -131,6 +131,23 @@ def test_end_reaches_the_whole_group(tmp_path: Path) -> None:
     assert not started.running
 
 
+def test_what_a_killed_process_leaves_in_its_temporary_folder_goes_with_it(tmp_path: Path) -> None:
+    """Sockets of a server that had no time to remove them, batches of a rank."""
+    told = tmp_path / "told"
+    program = (
+        "import os, tempfile, time\n"
+        f"open('{told}.new', 'w').write(tempfile.mkstemp()[1])\nos.rename('{told}.new', '{told}')\ntime.sleep(99)"
+    )
+    started = start_process(process(program), tmp_path / "logs", {})
+    until(told.exists)
+    left = Path(told.read_text())
+    os.kill(started.process.pid, signal.SIGKILL)
+    until(lambda: not started.running)
+    assert left.exists()
+    started.end()
+    assert not left.parent.exists()
+
+
 def test_stubborn_processes_are_ended_by_force(tmp_path: Path) -> None:
     """The grace is over for all of them at about the same time, not one after the other."""
     started = [start_process(process(STUBBORN, role=f"stubborn-{i}"), tmp_path, {}) for i in range(2)]

@@ -25,6 +25,7 @@ from benchmarks.machine import ROOT, describe_machine
 from benchmarks.trainer import other_parts, overlap, time_to_score, useful_groups, waiting
 from benchmarks.trainer.place import Place, prepared_place
 from benchmarks.trainer.report import report, rows
+from benchmarks.trainer.sittings import OtherSittingError, Sittings, load
 from deepcoder_cli.local.supervision import ProcessFailedError
 from deepcoder_sandbox.client_errors import SandboxError
 from deepcoder_sandbox.local import LocalSandboxError, find_runsc
@@ -48,24 +49,32 @@ def main() -> None:
     console, begun = Console(stderr=True, highlight=False, soft_wrap=True), time.monotonic()
     machine = describe_machine(find_runsc())
     command = f"python -m benchmarks.trainer {shlex.join(sys.argv[1:])}".strip()
-    measured: dict[str, dict[str, Any]] = {}
+    sittings = Sittings.begin(machine, chosen.seeds, chosen.steps)
+    if chosen.go_on:
+        try:
+            sittings.take_up(chosen.output)
+        except OtherSittingError as error:
+            sys.exit(f"--go-on: {error}")
+    wanted = [part for part in chosen.only if part not in sittings.measured]
     failed: dict[str, str] = {}
 
     def say(text: str) -> None:
         console.print(f"{time.monotonic() - begun:7.0f} s  {text}")
 
     folder = FOLDER / "trainer" / f"run-{os.getpid()}"
-    figures: dict[str, Any] = {}
+    figures = report(sittings.measured, failed)
     with prepared_place(FOLDER / "trainer", folder, say) as place:
-        for part in chosen.only:
+        for part in wanted:
             say(f"part {part}")
+            started, load_before = time.monotonic(), load()
             try:
-                measured[part] = _measure(part, place, chosen)
+                sittings.add(part, _measure(part, place, chosen), load_before, time.monotonic() - started)
             except FAILURES as error:
                 failed[part] = f"{type(error).__name__}: {error}"
                 say(f"part {part} failed: {failed[part]}")
-            figures = report(measured, failed) | {
-                "machine": machine, "command": command, "seconds": round(time.monotonic() - begun, 1),
+            figures = report(sittings.measured, failed) | {
+                "sittings": sittings.told, "machine": machine, "command": command,
+                "seconds": round(time.monotonic() - begun, 1),
             }  # fmt: skip
             chosen.output.parent.mkdir(parents=True, exist_ok=True)
             chosen.output.write_text(json.dumps(figures, indent=1) + "\n")
@@ -108,6 +117,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds; ratios are medians over them")
     parser.add_argument("--steps", type=int, help="of each training, for a trial (parts c and e: a short form)")
     parser.add_argument("--threshold", type=float, default=time_to_score.THRESHOLD, help="part a's pass@1")
+    parser.add_argument("--go-on", action="store_true", help="measure what the output of an earlier call has not")
     parser.add_argument("--keep", action="store_true", help="keep the logs, which are kept when a part failed")
     parser.add_argument("--output", type=Path, default=FOLDER / "trainer.json")
     chosen = parser.parse_args()

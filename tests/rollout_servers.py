@@ -57,7 +57,9 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running_agent(model: Path, orchestrator: str, folder: Path, node: str = "machine") -> Iterator[RunningAgent]:
+def running_agent(
+    model: Path, orchestrator: str, folder: Path, node: str = "machine", stall_seconds: float = 300.0
+) -> Iterator[RunningAgent]:
     """An agent that is starting, and its end."""
     port, generate_port, shards_port = free_port(), free_port(), free_port()
     name = f"test-{generate_port}"
@@ -66,6 +68,7 @@ def running_agent(model: Path, orchestrator: str, folder: Path, node: str = "mac
         *("--model-dir", str(model), "--host", "127.0.0.1", "--bind", "127.0.0.1", "--port", str(port)),
         *("--generate-port", str(generate_port), "--shards-port", str(shards_port), "--node", node),
         *("--max-model-length", "256", "--precision", "fp32", "--server", name),
+        *("--stall-seconds", str(stall_seconds)),
     ]
     described = rollout_process(resolved_run(), Addresses(), host="127.0.0.1")
     path = folder / f"{name}.log"

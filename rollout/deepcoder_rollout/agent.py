@@ -34,6 +34,7 @@ from deepcoder_api.rollout import Heartbeat, HeartbeatReply, WeightOrder, Weight
 from deepcoder_rollout.holding import Holding, Place
 from deepcoder_rollout.shard_server import serving_shards
 from deepcoder_rollout.shard_store import NOTHING, ShardStore, Version
+from deepcoder_rollout.stalling import StallWatch, tokens_of
 from deepcoder_rollout.vllm_server import (
     ServerControl,
     ServerFailedError,
@@ -47,6 +48,10 @@ log = structlog.get_logger("rollout")
 
 START_DEADLINE_SECONDS = 1800.0
 HEARTBEAT_SECONDS = 2.0
+STALL_SECONDS = 300.0
+"""A server that gave no token for so long, though asked to, and is not loading weights, will not go on by itself."""
+LOOKS = 30
+"""How often it is looked at in that time."""
 
 
 class Agent:
@@ -156,6 +161,26 @@ class Agent:
                     unheard_since = time.monotonic()
             await asyncio.sleep(pause)
 
+    async def watch_forever(self, stall_seconds: float) -> None:
+        """Look at the server's work until cancelled. Raises ServerFailedError when it has stalled.
+
+        The orchestrator asks others for what such a server owes, but only a new start brings it back.
+        """
+        watch = StallWatch(stall_seconds, time.monotonic())
+        while True:
+            await asyncio.sleep(stall_seconds / LOOKS)
+            if self.holding.loading.locked():
+                watch.moved(time.monotonic())
+                continue
+            with contextlib.suppress(ServerFailedError, ValueError):
+                watch.saw(tokens_of(await self._control.metrics()), time.monotonic())
+                if watch.is_quiet(time.monotonic()):
+                    await self._control.generate_one(deadline_seconds=watch.quiet_seconds)
+                    watch.moved(time.monotonic())
+            stalled = watch.stalled_seconds(time.monotonic())
+            if stalled is not None:
+                raise ServerFailedError(f"vLLM runs, and has generated nothing for {stalled:.0f} s")
+
 
 class OrderRefusedError(Exception):
     """The order is from an older attempt or for an older version; obeying it would go back in time."""
@@ -213,6 +238,8 @@ def _arguments() -> argparse.Namespace:
     node = os.environ.get("NODE_NAME") or platform.node()
     parser.add_argument("--node", default=node, help="name of the machine: servers of one machine share a fetch")
     parser.add_argument("--shared-memory", type=Path, default=Path("/dev/shm/deepcoder-weights"))
+    stall = "seconds after which a server that generates nothing, though asked to, is given up"
+    parser.add_argument("--stall-seconds", type=float, default=STALL_SECONDS, help=stall)
     parser.add_argument("extra", nargs="*", help="further arguments of vLLM's server, after --")
     return parser.parse_args()
 
@@ -248,7 +275,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         )
         try:
             async with serving_shards(agent.shards, arguments.bind, arguments.shards_port):
-                return await _serve(agent, process, arguments.bind, arguments.port)
+                return await _serve(agent, process, arguments)
         finally:
             await _end(process)
             shutil.rmtree(memory, ignore_errors=True)
@@ -262,13 +289,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(agent: Agent, process: asyncio.subprocess.Process, bind: str, port: int) -> int:
-    server = _Server(uvicorn.Config(application(agent), host=bind, port=port, log_level="warning"))
+async def _serve(agent: Agent, process: asyncio.subprocess.Process, arguments: argparse.Namespace) -> int:
+    server = _Server(uvicorn.Config(application(agent), host=arguments.bind, port=arguments.port, log_level="warning"))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     routes = asyncio.create_task(server.serve())
-    life = asyncio.create_task(_live(agent, process))
+    life = asyncio.create_task(_live(agent, process, arguments.stall_seconds))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({routes, life, stopped}, return_when=asyncio.FIRST_COMPLETED)
     code = EXIT_DONE if stop.is_set() else EXIT_RETRYABLE
@@ -281,17 +308,22 @@ async def _serve(agent: Agent, process: asyncio.subprocess.Process, bind: str, p
     return code
 
 
-async def _live(agent: Agent, process: asyncio.subprocess.Process) -> None:
+async def _live(agent: Agent, process: asyncio.subprocess.Process, stall_seconds: float) -> None:
     control = agent._control
     await control.wait_healthy(process, START_DEADLINE_SECONDS)
     await agent.start()
     log.info("server is up")
+    ended = asyncio.create_task(process.wait())
+    watch = asyncio.create_task(agent.watch_forever(stall_seconds))
     beats = asyncio.create_task(agent.heartbeat_forever())
     try:
-        code = await process.wait()
-        raise ServerFailedError(f"vLLM ended with exit code {code}")
+        await asyncio.wait({ended, watch, beats}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            raise ServerFailedError(f"vLLM ended with exit code {ended.result()}")
+        await (watch if watch.done() else beats)
     finally:
-        beats.cancel()
+        for task in (ended, watch, beats):
+            task.cancel()
 
 
 async def _end(process: asyncio.subprocess.Process, grace_seconds: float = 10.0) -> None:

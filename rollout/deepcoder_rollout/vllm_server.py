@@ -104,6 +104,26 @@ class ServerControl:
         except TimeoutError as error:
             raise ServerFailedError(f"vLLM was not ready after {deadline_seconds:.0f} s") from error
 
+    async def metrics(self) -> str:
+        """What the server tells Prometheus. Raises ServerFailedError."""
+        try:
+            response = await self._client.get(f"{self._base}/metrics", timeout=5.0)
+        except httpx.HTTPError as error:
+            raise ServerFailedError(f"vLLM did not answer /metrics: {error!r}") from error
+        if response.status_code != 200:
+            raise ServerFailedError(f"vLLM refused /metrics with {response.status_code}")
+        return response.text
+
+    async def generate_one(self, *, deadline_seconds: float) -> None:
+        """Have one token generated. Raises ServerFailedError when none comes; a refusal says nothing of the engine."""
+        body = {"model": POLICY_NAME, "prompt": [0], "max_tokens": 1}
+        try:
+            response = await self._client.post(f"{self._base}/v1/completions", json=body, timeout=deadline_seconds)
+        except httpx.HTTPError as error:
+            raise ServerFailedError(f"vLLM gave no token: {error!r}") from error
+        if response.status_code >= 500:
+            raise ServerFailedError(f"vLLM gave no token: {response.status_code} {response.text[:500]}")
+
     async def initialize(self, root: str) -> None:
         """Start the weight engine with the folder that updates come from."""
         await self._post("/init_weight_transfer_engine", {"init_info": {"root": root}}, deadline_seconds=60)

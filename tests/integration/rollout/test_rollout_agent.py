@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.server
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deepcoder_api.lifecycle import EXIT_RETRYABLE
 from deepcoder_api.rollout import Heartbeat, HeartbeatReply, WeightOrder, WeightReceipt, shard_url
 from deepcoder_trainer.orchestrator.generation import Answer
 from tests.rollout_servers import (
@@ -27,6 +30,7 @@ from tests.rollout_servers import (
 from tests.shard_sources import order_of
 from tests.tiny_models import write_tiny_model
 
+STALL_SECONDS = 40.0
 pytestmark = pytest.mark.timeout(START_SECONDS + 300)
 
 
@@ -92,7 +96,7 @@ def agent(
     base = write_tiny_model(folder / "base", tied=request.param, seed=0)
     orchestrator.beats.clear()
     orchestrator.reply = HeartbeatReply(attempt=1, version=0, seconds_to_next=0.2)
-    with running_agent(base, orchestrator.url, folder) as running:
+    with running_agent(base, orchestrator.url, folder, stall_seconds=STALL_SECONDS) as running:
         running.wait_for_status(f"{running.agent}/readyz", 200)
         yield Subject(running, request.param, base, folder)
 
@@ -236,3 +240,24 @@ def test_a_failed_load_makes_the_server_unready_until_a_sound_one(
     assert answer.log_probabilities == pytest.approx(
         expected_log_probabilities(sound, answer.token_ids, 1.0), abs=TOLERANCE
     )
+
+
+@pytest.mark.parametrize("agent", [True], ids=["tied"], indirect=True)
+def test_an_engine_that_hangs_ends_the_agent(agent: Subject) -> None:
+    """vLLM's routes go on answering, and nobody is told: the agent notices, ends, and leaves nothing of it."""
+    (engine,) = [pid for pid in processes_below(agent.running.process.pid) if "EngineCore" in name_of(pid)]
+    os.kill(engine, signal.SIGSTOP)
+    assert agent.running.process.wait(timeout=STALL_SECONDS + 120) == EXIT_RETRYABLE
+    assert "vLLM runs, and has generated nothing for" in agent.running.log.read_text()
+    assert not Path(f"/proc/{engine}").exists()
+
+
+def processes_below(pid: int) -> list[int]:
+    """A process's children and theirs."""
+    children = [int(word) for task in Path(f"/proc/{pid}/task").glob("*/children") for word in task.read_text().split()]
+    return [one for child in children for one in (child, *processes_below(child))]
+
+
+def name_of(pid: int) -> str:
+    """What it calls itself."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()

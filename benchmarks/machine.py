@@ -33,6 +33,16 @@ def describe_machine(runsc: Path | None = None) -> dict[str, str | int | float]:
     return described
 
 
+def process_mib(field: str) -> float:
+    """A size of this process by /proc/self/status, in MiB: VmRSS is held now, VmHWM the most that was since it began.
+
+    getrusage's ru_maxrss is no such peak: a process that was started by a larger one begins with the peak of that.
+    """
+    found = re.search(rf"^{field}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert found is not None, f"/proc/self/status has no {field}"
+    return int(found.group(1)) / 1024
+
+
 def cpu_model(cpuinfo: str) -> str:
     """The processor's name as /proc/cpuinfo has it."""
     found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import resource
 import tempfile
 import time
 from collections import Counter
@@ -20,6 +19,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 
+from benchmarks.machine import process_mib
 from deepcoder_api.problems import Problem, StdinTest
 from deepcoder_api.training_run import DataSpec, DecontaminationSource
 from deepcoder_data.source_files import NamedFile
@@ -43,7 +43,7 @@ def main() -> None:
     chance = random.Random(1)
     apart = [_statement(chance) for _ in range(BENCHMARK_PROBLEMS)]
     statements = _from_template(chance) if arguments.template else _natural(chance, apart)
-    before = _peak_mib()
+    before = process_mib("VmHWM")
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
         selection = Selection(_rules(arguments.similarity), len, read_benchmarks([_file(Path(folder), apart)]))
@@ -54,7 +54,7 @@ def main() -> None:
         "problems": arguments.problems,
         "similarity": arguments.similarity,
         "seconds": round(time.monotonic() - started, 1),
-        "peak_mib": round(_peak_mib()),
+        "peak_mib": round(process_mib("VmHWM")),
         "peak_mib_before": round(before),
         "outcomes": dict(outcomes),
     }
@@ -117,10 +117,6 @@ def _file(folder: Path, statements: list[str]) -> SourceContent[DecontaminationS
     file.write_text("".join(f"{problem.model_dump_json()}\n" for problem in problems))
     source = DecontaminationSource(name="bench", format="jsonl", uri=file.as_uri())
     return SourceContent(source, [NamedFile("", file)])
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

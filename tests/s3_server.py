@@ -88,7 +88,7 @@ def _start(folder: Path, ports: dict[str, int]) -> subprocess.Popen[bytes]:
     grpc = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
     # Every bucket takes several volumes of its own; without a free one a put is an internal error.
     command = [
-        *(str(WEED), "server", f"-dir={data}", "-s3", f"-s3.config={folder}/identities.json"),
+        *(str(WEED), f"-logdir={folder}", "server", f"-dir={data}", "-s3", f"-s3.config={folder}/identities.json"),
         *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=1000", "-master.volumeSizeLimitMB=64"),
         *("-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.localSocket={folder}/s3.sock"),
         *(f"-{role}.port={port}" for role, port in ports.items()),

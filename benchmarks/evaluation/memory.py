@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 from pathlib import Path
 
 from benchmarks.evaluation.runs import Setting, seconds_of
+from benchmarks.machine import process_mib
 
 LONGEST = 65536
 
@@ -21,13 +21,18 @@ def main() -> None:
     engine, sandbox, tokenizer, problems, folder = sys.argv[1:]
     setting = Setting(Path(problems), Path(tokenizer), engine, sandbox)
     count = len(Path(problems).read_text().splitlines())
-    before = _peak_mib()
+    before = round(process_mib("VmHWM"), 1)
     seconds = asyncio.run(seconds_of(setting, setting.job((16384, 32768, LONGEST), count), Path(folder)))
-    print(json.dumps({"answers": count, "mib_before": before, "mib": _peak_mib(), "seconds": round(seconds, 1)}))
-
-
-def _peak_mib() -> float:
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    print(
+        json.dumps(
+            {
+                "answers": count,
+                "mib_before": before,
+                "mib": round(process_mib("VmHWM"), 1),
+                "seconds": round(seconds, 1),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

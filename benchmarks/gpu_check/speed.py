@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
 import statistics
 import time
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from benchmarks.gpu_check.flops import model_flops, peak_flops
+from benchmarks.machine import MIB, process_mib
 from benchmarks.trainer.alone import update
 from benchmarks.trainer.random_model import Shape, random_microbatch
 from deepcoder_trainer.engine import PolicyEngine
@@ -61,4 +61,4 @@ def _peak_bytes(device: torch.device) -> int:
     """Of tensors on the GPU; on CPU of the whole process since it began, for want of better."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return round(process_mib("VmHWM") * MIB)

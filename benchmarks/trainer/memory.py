@@ -20,7 +20,6 @@ import argparse
 import json
 import math
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -31,7 +30,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine, process_mib
 from benchmarks.trainer.random_model import Shape
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,11 +117,11 @@ def peak_of_update(model: Path, tokens: int) -> dict[str, float]:
     engine = engine_alone(model, precision="fp32", zero_stage=0, chunk_tokens=CHUNK_TOKENS)
     update(engine, [random_microbatch([64], SHAPE.words)])
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    held = _status_mib("VmRSS")
+    held = process_mib("VmRSS")
     started = time.monotonic()
     update(engine, [random_microbatch([tokens], SHAPE.words)])
     return {
-        "peak_mib": round(_status_mib("VmHWM") - held, 1),
+        "peak_mib": round(process_mib("VmHWM") - held, 1),
         "held_mib": round(held, 1),
         "seconds": round(time.monotonic() - started, 1),
     }
@@ -138,12 +137,6 @@ def _in_fresh_process(model: Path, tokens: int) -> dict[str, float]:
     if done.returncode != 0:
         raise RuntimeError(f"{tokens} tokens: exit code {done.returncode}\n{done.stderr[-4000:]}")
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def _status_mib(field: str) -> float:
-    found = re.search(rf"^{field}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    assert found is not None, f"/proc/self/status has no {field}"
-    return int(found.group(1)) / 1024
 
 
 if __name__ == "__main__":

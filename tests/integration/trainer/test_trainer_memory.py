@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 MEASURE = """
-import resource, sys, torch
+import sys, torch
+from benchmarks.machine import process_mib
 from types import SimpleNamespace
 from torch import nn
 from deepcoder_trainer.answer_scores import AnswerScores
@@ -22,11 +23,10 @@ class Model(nn.Module):
     def get_output_embeddings(self):
         return self.head
 scores = AnswerScores(Model(), int(sys.argv[1]))
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-before = peak()
+before = process_mib("VmHWM")
 found, _ = scores(torch.arange(TOKENS), torch.arange(TOKENS), 1.0, False)
 found.sum().backward()
-print(peak() - before)
+print(process_mib("VmHWM") - before)
 """
 
 

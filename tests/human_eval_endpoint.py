@@ -27,12 +27,17 @@ class Endpoint:
         self.keys: set[str | None] = set()
         self.url = ""
 
-    def reply(self, body: dict[str, Any]) -> str:
-        self.asked.append(body)
+    def text_for(self, body: dict[str, Any]) -> str:
+        """The answer to a request."""
         prompt = body["messages"][-1]["content"]
         (row,) = [row for row in self.rows.values() if row["prompt"].rstrip() in prompt]
         solution = "    return 'broken'\n" if row["task_id"] in self.broken else row["canonical_solution"]
-        text = f"<think>\nhm\n</think>\n```python\n{row['prompt']}{solution}\n```"
+        return f"<think>\nhm\n</think>\n```python\n{row['prompt']}{solution}\n```"
+
+    def reply(self, body: dict[str, Any]) -> str:
+        """The same as a stream of events."""
+        self.asked.append(body)
+        text = self.text_for(body)
         choice = {"index": 0, "delta": {"content": text}, "finish_reason": "stop"}
         usage = {"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": len(text)}}
         return f"data: {json.dumps({'choices': [choice]})}\n\ndata: {json.dumps(usage)}\n\ndata: [DONE]\n\n"

@@ -12,6 +12,8 @@ from pathlib import Path
 from deepcoder_api.lifecycle import TerminationMessage, parse_termination_message
 from deepcoder_api.resolve import ResolvedEvaluation, ResolvedRun
 
+MESSAGE = "termination-log"
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -20,6 +22,23 @@ class Ended:
     code: int
     message: TerminationMessage
     log: str
+
+
+def worker_environment(
+    resource: ResolvedRun | ResolvedEvaluation, folder: Path, environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """What a process for a resource finds in its environment; its files are in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(resource.model_dump_json())
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HF_"))}
+    return {
+        **inherited,
+        "HOME": str(folder),
+        "DEEPCODER_CONFIG": str(folder / "config.json"),
+        "DEEPCODER_WORK_DIRECTORY": str(folder / "work"),
+        "TERMINATION_LOG": str(folder / MESSAGE),
+        **(environment or {}),
+    }
 
 
 def run_worker(
@@ -31,21 +50,11 @@ def run_worker(
     seconds: float = 120,
 ) -> Ended:
     """Run `python -m module` for a resource, in a folder of its own, to its end."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(resource.model_dump_json())
-    message = folder / "termination-log"
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HF_"))}
+    message = folder / MESSAGE
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
+        env=worker_environment(resource, folder, environment),
         cwd=folder,
-        env={
-            **inherited,
-            "HOME": str(folder),
-            "DEEPCODER_CONFIG": str(folder / "config.json"),
-            "DEEPCODER_WORK_DIRECTORY": str(folder / "work"),
-            "TERMINATION_LOG": str(message),
-            **(environment or {}),
-        },
         capture_output=True,
         text=True,
         timeout=seconds,

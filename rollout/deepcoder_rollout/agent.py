@@ -174,7 +174,8 @@ class Agent:
                 continue
             with contextlib.suppress(ServerFailedError, ValueError):
                 watch.saw(tokens_of(await self._control.metrics()), time.monotonic())
-                if watch.is_quiet(time.monotonic()):
+            if watch.is_quiet(time.monotonic()):
+                with contextlib.suppress(ServerFailedError):
                     await self._control.generate_one(deadline_seconds=watch.quiet_seconds)
                     watch.moved(time.monotonic())
             stalled = watch.stalled_seconds(time.monotonic())

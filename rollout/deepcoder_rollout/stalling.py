@@ -35,10 +35,10 @@ class StallWatch:
         self._moved_at = now
 
     def saw(self, tokens: float | None, now: float) -> None:
-        """What it said of its tokens."""
-        if tokens != self._tokens:
+        """What it said of its tokens; None where it did not."""
+        if tokens is not None and tokens != self._tokens:
             self.moved(now)
-        self._tokens = tokens
+            self._tokens = tokens
 
     def is_quiet(self, now: float) -> bool:
         """Whether it is time to ask it for a token."""

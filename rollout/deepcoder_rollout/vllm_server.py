@@ -117,10 +117,7 @@ class ServerControl:
     async def generate_one(self, *, deadline_seconds: float) -> None:
         """Have one token generated. Raises ServerFailedError when none comes; a refusal says nothing of the engine."""
         body = {"model": POLICY_NAME, "prompt": [0], "max_tokens": 1}
-        try:
-            response = await self._client.post(f"{self._base}/v1/completions", json=body, timeout=deadline_seconds)
-        except httpx.HTTPError as error:
-            raise ServerFailedError(f"vLLM gave no token: {error!r}") from error
+        response = await self._answer_to("/v1/completions", body, deadline_seconds)
         if response.status_code >= 500:
             raise ServerFailedError(f"vLLM gave no token: {response.status_code} {response.text[:500]}")
 
@@ -147,9 +144,12 @@ class ServerControl:
             await self._post("/resume", None, deadline_seconds=deadline_seconds)
 
     async def _post(self, path: str, body: dict[str, object] | None, *, deadline_seconds: float) -> None:
-        try:
-            response = await self._client.post(f"{self._base}{path}", json=body, timeout=deadline_seconds)
-        except httpx.HTTPError as error:
-            raise ServerFailedError(f"vLLM did not answer {path}: {error!r}") from error
+        response = await self._answer_to(path, body, deadline_seconds)
         if response.status_code != 200:
             raise ServerFailedError(f"vLLM refused {path} with {response.status_code}: {response.text[:500]}")
+
+    async def _answer_to(self, path: str, body: dict[str, object] | None, deadline_seconds: float) -> httpx.Response:
+        try:
+            return await self._client.post(f"{self._base}{path}", json=body, timeout=deadline_seconds)
+        except httpx.HTTPError as error:
+            raise ServerFailedError(f"vLLM did not answer {path}: {error!r}") from error

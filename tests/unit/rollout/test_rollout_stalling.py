@@ -41,6 +41,8 @@ def test_time_counts_from_the_last_sign_of_work() -> None:
     assert watch.is_quiet(70)
     watch.saw(6, 80)
     assert not watch.is_quiet(100)
+    watch.saw(None, 150)
+    assert watch.is_quiet(150)
     watch.moved(200)
     assert watch.stalled_seconds(500) is None
     assert watch.stalled_seconds(501) == 301
@@ -57,6 +59,8 @@ class Vllm:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if self.how == "silent":
             raise httpx.ReadTimeout("silent", request=request)
+        if request.url.path == "/metrics" and self.how == "tells nothing":
+            return httpx.Response(404)
         if request.url.path == "/metrics":
             tokens = str(next(self._tokens)) if self.how == "works" else "11455"
             return httpx.Response(200, text=METRICS.replace("11455.0", tokens))
@@ -82,7 +86,9 @@ async def test_a_server_that_has_stalled_is_given_up(how: str, tmp_path: Path) -
             await agent_of(Vllm(how), tmp_path).watch_forever(SOON)
 
 
-@pytest.mark.parametrize(("how", "asked"), [("works", False), ("idle", True), ("refuses", True)])
+@pytest.mark.parametrize(
+    ("how", "asked"), [("works", False), ("idle", True), ("refuses", True), ("tells nothing", True)]
+)
 async def test_a_server_that_works_or_has_nothing_to_do_is_kept(how: str, asked: bool, tmp_path: Path) -> None:
     """Only one that has been quiet is asked for a token."""
     vllm = Vllm(how)

@@ -25,7 +25,7 @@ from benchmarks.machine import ROOT, describe_machine
 from benchmarks.trainer import other_parts, overlap, time_to_score, useful_groups, waiting
 from benchmarks.trainer.place import Place, prepared_place
 from benchmarks.trainer.report import report, rows
-from benchmarks.trainer.sittings import OtherSittingError, Sittings, load
+from benchmarks.trainer.sittings import OtherSittingError, Sittings
 from deepcoder_cli.local.supervision import ProcessFailedError
 from deepcoder_sandbox.client_errors import SandboxError
 from deepcoder_sandbox.local import LocalSandboxError, find_runsc
@@ -66,7 +66,7 @@ def main() -> None:
     with prepared_place(FOLDER / "trainer", folder, say) as place:
         for part in wanted:
             say(f"part {part}")
-            started, load_before = time.monotonic(), load()
+            started, load_before = time.monotonic(), os.getloadavg()[0]
             try:
                 sittings.add(part, _measure(part, place, chosen), load_before, time.monotonic() - started)
             except FAILURES as error:

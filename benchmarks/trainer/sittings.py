@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -54,11 +53,6 @@ class Sittings:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         self.measured[part] = measured
         self.told[part] = {**self.now, "at": at, "load_before": round(load_before, 2), "seconds": round(seconds, 1)}
-
-
-def load() -> float:
-    """The machine's load over the last minute."""
-    return os.getloadavg()[0]
 
 
 def _commit() -> str:

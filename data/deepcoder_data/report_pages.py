@@ -24,3 +24,9 @@ def short_number(value: int) -> str:
         if value >= power:
             return f"{value / power:.3g}{letter}"
     return str(value)
+
+
+def end_of(text: str, longest: int) -> str:
+    """The last `longest` characters of a text, and before them how many were left out."""
+    cut = len(text) - longest
+    return f"… {cut} characters before …\n{text[cut:]}" if cut > 0 else text

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
+from deepcoder_data.report_pages import end_of
 from deepcoder_evaluation.folders import ResultFolder
 
 COLUMNS = ("benchmark", "problem", "verdict", "answer_tokens", "detail", "answer")
@@ -39,7 +40,7 @@ def read_answers(folder: ResultFolder) -> Answers:
             for benchmark, problem, verdict, tokens, detail, answer in zip(
                 *(batch.column(name).to_pylist() for name in COLUMNS), strict=True
             ):
-                one = ComparedAnswer(verdict, tokens, detail, _end(answer))
+                one = ComparedAnswer(verdict, tokens, detail, end_of(answer, LONGEST_END))
                 found[benchmark][problem].append(one)
     return found
 
@@ -47,8 +48,3 @@ def read_answers(folder: ResultFolder) -> Answers:
 def shares(answers: Mapping[str, list[ComparedAnswer]]) -> dict[str, float]:
     """The share of accepted answers by problem."""
     return {id: fmean(one.verdict == "accepted" for one in given) for id, given in answers.items()}
-
-
-def _end(answer: str) -> str:
-    cut = len(answer) - LONGEST_END
-    return f"… {cut} characters before …\n{answer[cut:]}" if cut > 0 else answer

@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from deepcoder_api.evaluation_report import BenchmarkReport, EvaluationReport
-from deepcoder_data.report_pages import page_environment
+from deepcoder_data.report_pages import end_of, page_environment
 from deepcoder_evaluation.plots import Line, bars_of_groups, budget_curve, length_bars
 from deepcoder_evaluation.records import AnswerRecord, GradeRecord, Place
 from deepcoder_evaluation.reference_rows import ReferenceRow, reference_rows
@@ -34,7 +34,6 @@ class PageAnswers:
     def add(self, place: Place, record: AnswerRecord, grades: GradeRecord) -> None:
         """Take up an answer."""
         final = grades.grades[-1]
-        cut = len(record.text) - self._longest
         self.found.append(
             {
                 "benchmark": place.benchmark,
@@ -50,7 +49,7 @@ class PageAnswers:
                 "seconds": round(record.seconds, 1),
                 "finish": record.finish_reason,
                 "prompt": record.prompt[: self._longest],
-                "answer": (f"… {cut} characters before …\n{record.text[cut:]}" if cut > 0 else record.text),
+                "answer": end_of(record.text, self._longest),
             }
         )
 

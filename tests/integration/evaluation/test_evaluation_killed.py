@@ -22,11 +22,11 @@ import pytest
 from deepcoder_api.artifacts import EvaluationPaths
 from deepcoder_api.evaluation_report import EvaluationReport
 from deepcoder_api.resolve import ResolvedEvaluation
+from deepcoder_cli.local.addresses import free_port
 from deepcoder_data.store import ObjectStore
 from deepcoder_sandbox.local import LocalSandbox, start_local_sandbox
 from tests.human_eval_endpoint import KEY, MODEL, Endpoint, serving
 from tests.problem_builders import json_lines, problem
-from tests.rollout_servers import free_port
 from tests.s3_server import S3Server
 from tests.worker_process import run_worker, worker_environment
 

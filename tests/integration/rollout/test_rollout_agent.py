@@ -17,6 +17,7 @@ import pytest
 
 from deepcoder_api.lifecycle import EXIT_RETRYABLE
 from deepcoder_api.rollout import Heartbeat, HeartbeatReply, WeightOrder, WeightReceipt, shard_url
+from deepcoder_sandbox.tree_usage import descendants
 from deepcoder_trainer.orchestrator.generation import Answer
 from tests.rollout_servers import (
     START_SECONDS,
@@ -245,17 +246,11 @@ def test_a_failed_load_makes_the_server_unready_until_a_sound_one(
 @pytest.mark.parametrize("agent", [True], ids=["tied"], indirect=True)
 def test_an_engine_that_hangs_ends_the_agent(agent: Subject) -> None:
     """vLLM's routes go on answering, and nobody is told: the agent notices, ends, and leaves nothing of it."""
-    (engine,) = [pid for pid in processes_below(agent.running.process.pid) if "EngineCore" in name_of(pid)]
+    (engine,) = [pid for pid in descendants(agent.running.process.pid) if "EngineCore" in name_of(pid)]
     os.kill(engine, signal.SIGSTOP)
     assert agent.running.process.wait(timeout=STALL_SECONDS + 120) == EXIT_RETRYABLE
     assert "vLLM runs, and has generated nothing for" in agent.running.log.read_text()
     assert not Path(f"/proc/{engine}").exists()
-
-
-def processes_below(pid: int) -> list[int]:
-    """A process's children and theirs."""
-    children = [int(word) for task in Path(f"/proc/{pid}/task").glob("*/children") for word in task.read_text().split()]
-    return [one for child in children for one in (child, *processes_below(child))]
 
 
 def name_of(pid: int) -> str:

@@ -17,6 +17,7 @@ import structlog
 import uvicorn
 from prometheus_client import CollectorRegistry
 
+from deepcoder_api.connections import BACKLOG, listener
 from deepcoder_api.lifecycle import EXIT_PERMANENT, TERMINATION_LOG, TerminationMessage
 from deepcoder_api.log_stream import standard_error
 from deepcoder_sandbox import isolation
@@ -83,16 +84,16 @@ class _Server(uvicorn.Server):
 
 async def _serve(options: argparse.Namespace, application: GradingApplication, missing: dict[str, str]) -> int:
     config = uvicorn.Config(
-        application.starlette(), log_config=None, access_log=False, timeout_keep_alive=75, backlog=2048, lifespan="off"
+        application.starlette(), log_config=None, access_log=False, timeout_keep_alive=75, lifespan="off"
     )
     server = _Server(config)
-    listener = _listen(options)
+    at = _listen(options)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    log.info("serving", address=_address(options, listener), workers=options.workers, missing_namespaces=missing)
-    serving = asyncio.create_task(server.serve([listener]))
+    log.info("serving", address=_address(options, at), workers=options.workers, missing_namespaces=missing)
+    serving = asyncio.create_task(server.serve([at]))
     looking_ends = threading.Event()
     canary = asyncio.create_task(_verify(options, application, missing, looking_ends))
     stopping = asyncio.create_task(stop.wait())
@@ -144,22 +145,20 @@ def _give_up(termination_log: Path, cause: str) -> int:
 
 
 def _listen(options: argparse.Namespace) -> socket.socket:
-    if options.uds:
-        options.uds.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(options.uds))
-        options.uds.chmod(0o666)
-    else:
-        listener = socket.create_server((options.host, options.port), reuse_port=False)
-    listener.listen(2048)
-    listener.setblocking(False)
-    return listener
+    if not options.uds:
+        return listener(options.host, options.port)
+    options.uds.unlink(missing_ok=True)
+    at = socket.socket(socket.AF_UNIX)
+    at.bind(str(options.uds))
+    options.uds.chmod(0o666)
+    at.listen(BACKLOG)
+    return at
 
 
-def _address(options: argparse.Namespace, listener: socket.socket) -> str:
+def _address(options: argparse.Namespace, at: socket.socket) -> str:
     if options.uds:
         return f"unix://{options.uds}"
-    host, port = listener.getsockname()[:2]
+    host, port = at.getsockname()[:2]
     return f"http://{host}:{port}"
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import structlog
 import uvicorn
 from starlette.applications import Starlette
 
+from deepcoder_api.connections import listener
 from deepcoder_trainer.orchestrator.registry import RolloutRegistry, Server
 
 CLOSE_SECONDS = 3
@@ -28,20 +28,20 @@ class _Server(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def serving(application: Starlette, bind: str, port: int) -> AsyncIterator[None]:
     """Serve while inside. Raises OSError when the address is taken."""
-    listener = socket.create_server((bind, port), backlog=2048)
+    at = listener(bind, port)
     config = uvicorn.Config(
         application, log_config=None, access_log=False, lifespan="off", timeout_keep_alive=75,
         timeout_graceful_shutdown=CLOSE_SECONDS,
     )  # fmt: skip
     server = _Server(config)
-    serving = asyncio.create_task(server.serve([listener]))
-    log.info("serving", bind=bind, port=listener.getsockname()[1])
+    serving = asyncio.create_task(server.serve([at]))
+    log.info("serving", bind=bind, port=at.getsockname()[1])
     try:
         yield
     finally:
         server.should_exit = True
         await asyncio.wait({serving}, timeout=2 * CLOSE_SECONDS)
-        listener.close()
+        at.close()
 
 
 async def expire_silent(registry: RolloutRegistry, gone: Callable[[Server], None] = lambda server: None) -> None:

@@ -63,7 +63,8 @@ class GradeRequest(Strict):
 
     Of a problem with math tests `program` is the value that is to be compared. `id` comes back with the result.
     `stop_on_first_failure` leaves the tests after it unrun. `deadline_seconds` is how long the caller waits: a program
-    that is still queued then is not run, and comes back as internal_error.
+    that is still queued then is not run, and comes back as internal_error. Of the programs that wait, one of a lower
+    `priority` is run first, and of equal ones the first that came.
     """
 
     id: str = Field(max_length=512)
@@ -73,6 +74,7 @@ class GradeRequest(Strict):
     limits: Limits = Limits()
     stop_on_first_failure: bool = True
     deadline_seconds: float | None = Field(default=None, gt=0, le=MAX_DEADLINE_SECONDS)
+    priority: int = Field(default=0, ge=0, lt=2**63)
 
 
 class TestResult(Strict):

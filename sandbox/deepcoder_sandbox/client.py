@@ -25,6 +25,7 @@ from deepcoder_sandbox.client_errors import GradeRefusedError, GradeUnavailableE
 from deepcoder_sandbox.client_metrics import ClientMetrics
 from deepcoder_sandbox.replica import Replica
 from deepcoder_sandbox.replicas import Replicas, Resolve, addresses_of
+from deepcoder_sandbox.turns import Turns
 
 __all__ = ["GradeItem", "GradeRefusedError", "GradeUnavailableError", "SandboxClient", "SandboxError"]
 
@@ -115,7 +116,7 @@ class SandboxClient:
 
         self._replicas = Replicas([urls] if isinstance(urls, str) else list(urls), connect, resolve)
         self._max_in_flight = max_in_flight
-        self._slots = asyncio.Semaphore(max_in_flight)
+        self._turns = Turns(max_in_flight)
         self._metrics = ClientMetrics(registry)
         self._warnings = _Warnings()
 
@@ -141,16 +142,19 @@ class SandboxClient:
         deadline_seconds: float,
         profile: Profile = "strict",
         stop_on_first_failure: bool = True,
+        priority: int = 0,
     ) -> GradeResult:
         """The grade of `program`. Never internal_error: that is asked for again, as are all failures that may heal.
+
+        Of all that wait, here and at the servers, a lower `priority` is graded first.
 
         Raises GradeUnavailableError after `deadline_seconds`, and GradeRefusedError for what no server takes.
         """
         begun = time.monotonic()
         attempts = _Attempts(id, self._metrics, self._warnings)
         try:
-            request = _request(suite, program, id, limits, profile, stop_on_first_failure)
-            async with asyncio.timeout(deadline_seconds), self._slots:
+            request = _request(suite, program, id, limits, profile, stop_on_first_failure, priority)
+            async with asyncio.timeout(deadline_seconds), self._turns.taken(priority):
                 with self._metrics.in_flight.track_inprogress():
                     result = await self._until_graded(suite, request, begun + deadline_seconds, attempts)
         except TimeoutError:
@@ -247,8 +251,9 @@ async def _as_ready(calls: Iterator[Coroutine[Any, Any, T]], at_once: int) -> As
 
 
 def _request(
-    suite: TestSuite, program: str, id: str, limits: Limits, profile: Profile, stop_on_first_failure: bool
-) -> GradeRequest:
+    suite: TestSuite, program: str, id: str, limits: Limits, profile: Profile, stop_on_first_failure: bool,
+    priority: int,
+) -> GradeRequest:  # fmt: skip
     """Raises GradeRefusedError for what the protocol has no place for."""
     try:
         return GradeRequest(
@@ -259,6 +264,7 @@ def _request(
             profile=profile,
             limits=limits,
             stop_on_first_failure=stop_on_first_failure,
+            priority=priority,
         )
     except (ValidationError, ValueError) as error:
         raise GradeRefusedError(str(error)) from error

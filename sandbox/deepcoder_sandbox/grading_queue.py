@@ -46,7 +46,7 @@ class _Entry:
 
 
 class GradingQueue:
-    """First come, first run: `run(suite, request, queued_seconds)` on `slots` threads, `size` more may wait."""
+    """`run(suite, request, queued_seconds)` on `slots` threads; `size` more may wait, each for its turn by priority."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class GradingQueue:
     ) -> None:
         self._run, self._threads = run, threads
         self._slots, self._size = slots, size
-        self._waiting: dict[_Entry, None] = {}  # in their order
+        self._waiting: dict[_Entry, None] = {}  # as they came
         self._running: set[_Entry] = set()
         self._emptied: asyncio.Future[None] | None = None
         self._mean_seconds = FIRST_MEAN_SECONDS
@@ -131,7 +131,7 @@ class GradingQueue:
 
     def _start_next(self) -> None:
         while self._waiting and len(self._running) < self._slots:
-            entry = next(iter(self._waiting))
+            entry = min(self._waiting, key=lambda one: one.request.priority)  # of equal ones the first
             del self._waiting[entry]
             self._running.add(entry)
             begun = time.monotonic()

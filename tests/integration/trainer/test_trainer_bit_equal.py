@@ -62,7 +62,7 @@ class Drawn:
         self._last = prompts_per_step * (KILLED_IN - 1)
         self._asked = 0
 
-    async def group(self, draw: Draw, stage: ResolvedStage) -> list[Sample]:
+    async def group(self, draw: Draw, stage: ResolvedStage, priority: int = 0) -> list[Sample]:
         self._asked += 1
         if self._asked > self._last:
             self.kill.set()

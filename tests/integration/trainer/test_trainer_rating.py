@@ -44,7 +44,7 @@ class Answers:
         self.asked: list[str] = []
         self.fail: dict[str, Exception] = {}
 
-    async def group(self, draw: Draw, stage: ResolvedStage) -> list[Sample]:
+    async def group(self, draw: Draw, stage: ResolvedStage, priority: int = 0) -> list[Sample]:
         assert self.problems[draw.problem_id].id == draw.problem_id
         self.asked.append(draw.problem_id)
         if error := self.fail.get(draw.problem_id):
@@ -117,7 +117,7 @@ async def test_of_two_preparations_both_rate_by_the_answers_that_came_first(s3: 
     await first.rate(problem("a"))
     (theirs,) = [store.get_bytes(entry.uri) for entry in store.list(f"{folder}/theirs")]
 
-    async def group(draw: Draw, stage: ResolvedStage) -> list[Sample]:
+    async def group(draw: Draw, stage: ResolvedStage, priority: int = 0) -> list[Sample]:
         return [sample(problem_id=draw.problem_id, reward=1.0)] * 3
 
     late, answers = rater(Slower(store, theirs), f"{folder}/ours")

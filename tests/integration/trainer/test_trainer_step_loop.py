@@ -76,6 +76,8 @@ class Answers:
     interrupt: Interrupt
     prompts_per_step: int
     drawn: list[tuple[Draw, int]] = field(default_factory=list)
+    priorities: list[int] = field(default_factory=list)
+    """In the order of asking, as the draws are."""
     version: Callable[[], int] = lambda: 0
     scores: dict[int, float] = field(default_factory=dict)
     """Of the policy versions, in validation."""
@@ -102,9 +104,10 @@ class Answers:
         right = HELD_OUT.index(draw.problem_id) < round(self.scores.get(self.version(), 0.0) * len(HELD_OUT))
         return [sample(problem_id=draw.problem_id, reward=float(right)) for _ in range(count)]
 
-    async def group(self, draw: Draw, stage: ResolvedStage) -> list[Sample]:
+    async def group(self, draw: Draw, stage: ResolvedStage, priority: int = 0) -> list[Sample]:
         place = len(self.drawn)
         self.drawn.append((draw, stage.max_response_tokens))
+        self.priorities.append(priority)
         if place % self.prompts_per_step == 0:
             await self.interrupt(place // self.prompts_per_step + 1)
         if place in self.held:
@@ -611,6 +614,9 @@ async def test_an_asynchronous_run_that_is_killed_trains_every_prompt_once(s3: S
     # The limits are those of the stages that the draws were drawn for.
     limits = {Cursor(PROBLEMS, 0).number(draw): limit for draw, limit in first.answers.drawn}
     assert all(limit == (12 if number < 12 else 24) for number, limit in limits.items())
+    # Earlier draws are graded before later ones.
+    numbers = [Cursor(PROBLEMS, 0).number(draw) for draw, _ in first.answers.drawn]
+    assert first.answers.priorities == numbers == sorted(numbers)
 
 
 def staged(s3: S3Server, bucket: str, folder: Path, staleness: int, max_draws: int = 1) -> World:

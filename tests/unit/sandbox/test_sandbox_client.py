@@ -131,6 +131,26 @@ async def test_waiting_for_a_slot_counts_against_the_deadline():
         assert (await first).accepted
 
 
+async def test_of_grades_that_wait_for_a_slot_the_lowest_priority_is_asked_for_first():
+    """And the servers are told of it, for those that wait there."""
+    asked: list[tuple[str, int]] = []
+    go = asyncio.Event()
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        sent = json.loads(request.content)
+        asked.append((sent["id"], sent["priority"]))
+        await go.wait()
+        return answer(ACCEPTED)
+
+    async with client_of(slow, max_in_flight=1) as client, asyncio.TaskGroup() as tasks:
+        for id, priority in (("first", 5), ("later", 7), ("sooner", 3)):
+            options = {"id": id, "limits": LIMITS, "deadline_seconds": 20, "priority": priority}
+            tasks.create_task(client.grade(DOUBLING, "print(14)", **options))
+            await asyncio.sleep(0)
+        go.set()
+    assert asked == [("first", 5), ("sooner", 3), ("later", 7)]
+
+
 async def test_unknown_problem_is_put_and_asked_for_again():
     """404, then the suite by its hash, then the same request."""
     server = Server(httpx.Response(404), httpx.Response(201), answer(ACCEPTED))

@@ -34,12 +34,13 @@ class Queue(GradingQueue):
         return GradeResult(id=request.id, verdict=Verdict.ACCEPTED, tests_total=1)
 
     def ask(
-        self, id: str, program: str = "print(14)", deadline_seconds: float | None = None
+        self, id: str, program: str = "print(14)", deadline_seconds: float | None = None, priority: int = 0
     ) -> asyncio.Task[GradeResult]:
         """A caller that waits for a grade."""
         request = GradeRequest(
-            id=id, problem_hash=SUITE.content_hash(), program=program, deadline_seconds=deadline_seconds
-        )
+            id=id, problem_hash=SUITE.content_hash(), program=program, deadline_seconds=deadline_seconds,
+            priority=priority,
+        )  # fmt: skip
         return asyncio.create_task(self.grade(SUITE, request))
 
     def handed_back(self, reason: str) -> float | None:
@@ -66,6 +67,17 @@ async def test_first_come_is_first_run(queue):
     queue.go.set()
     assert [result.id for result in await asyncio.gather(*asked)] == list("abc")
     assert queue.ran == list("abc")
+
+
+async def test_of_those_that_wait_the_lowest_priority_is_run_first(queue):
+    """What runs is not disturbed."""
+    first = queue.ask("runs", priority=9)
+    await asyncio.sleep(0)
+    asked = [queue.ask(id, priority=priority) for id, priority in (("later", 7), ("sooner", 3))]
+    await asyncio.sleep(0)
+    queue.go.set()
+    await asyncio.gather(first, *asked)
+    assert queue.ran == ["runs", "sooner", "later"]
 
 
 async def test_more_than_may_wait_is_refused(queue):

@@ -21,10 +21,12 @@ class Counted(Grader):
 
     def __init__(self, failing: Exception | None = None) -> None:
         self.ids: list[str] = []
+        self.priorities: list[int] = []
         self._failing = failing
 
-    async def grade(self, problem: Problem, answer: str, id: str) -> Graded:
+    async def grade(self, problem: Problem, answer: str, id: str, priority: int = 0) -> Graded:
         self.ids.append(id)
+        self.priorities.append(priority)
         await asyncio.sleep(0)
         if self._failing is not None:
             raise self._failing
@@ -55,6 +57,14 @@ async def test_answers_without_a_program_are_not_taken_for_one() -> None:
     for i in range(2):
         await grades.grade("I do not know.", f"double/0/{i}")
     assert grader.ids == ["double/0/0", "double/0/1"]
+
+
+async def test_programs_of_a_group_have_its_priority() -> None:
+    """Each of them."""
+    grader = Counted()
+    grades = GroupGrades(grader, problem(), 7)
+    await asyncio.gather(*(grades.grade(answer(program), "double/0/0") for program in (RIGHT, WRONG)))
+    assert grader.priorities == [7, 7]
 
 
 async def test_failure_to_grade_is_that_of_every_answer_with_the_program() -> None:

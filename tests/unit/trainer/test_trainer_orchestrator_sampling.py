@@ -69,7 +69,7 @@ class Grades(Grader):
     def __init__(self) -> None:
         self.graded: list[tuple[str, str, str]] = []
 
-    async def grade(self, problem: Problem, answer: str, id: str) -> Graded:
+    async def grade(self, problem: Problem, answer: str, id: str, priority: int = 0) -> Graded:
         for _ in range(10 if problem.id == "a" else 0):
             await asyncio.sleep(0)
         self.graded.append((problem.id, answer, id))

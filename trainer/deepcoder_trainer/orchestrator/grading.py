@@ -35,8 +35,10 @@ class Grader:
         self._limits = grading.limits.for_grading()
         self._deadline_seconds = deadline_seconds
 
-    async def grade(self, problem: Problem, answer: str, id: str) -> Graded:
+    async def grade(self, problem: Problem, answer: str, id: str, priority: int = 0) -> Graded:
         """The grade of `answer`. An answer without a program, or with one too long to be run, has none.
+
+        A lower `priority` is graded first where the sandbox has more to do than it can.
 
         Raises GradingFailed when no server gave a grade in time: never a wrong grade in place of none.
         """
@@ -51,6 +53,7 @@ class Grader:
                 profile=self._profile,
                 limits=self._limits,
                 deadline_seconds=self._deadline_seconds,
+                priority=priority,
             )
         except GradeUnavailableError as error:
             raise GradingFailed(str(error)) from error

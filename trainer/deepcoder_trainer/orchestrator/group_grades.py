@@ -10,11 +10,15 @@ from deepcoder_trainer.orchestrator.grading import Graded, Grader
 
 
 class GroupGrades:
-    """Grades answers to one problem. Must be used in one event loop, by tasks that are cancelled together."""
+    """Grades answers to one problem, before those of a higher `priority`.
 
-    def __init__(self, grader: Grader, problem: Problem) -> None:
+    Must be used in one event loop, by tasks that are cancelled together.
+    """
+
+    def __init__(self, grader: Grader, problem: Problem, priority: int = 0) -> None:
         self._grader = grader
         self._problem = problem
+        self._priority = priority
         self._grades: dict[str, asyncio.Task[Graded]] = {}
 
     async def grade(self, answer: str, id: str) -> Graded:
@@ -23,5 +27,6 @@ class GroupGrades:
         if program is None:
             return await self._grader.grade(self._problem, answer, id)
         if program not in self._grades:
-            self._grades[program] = asyncio.create_task(self._grader.grade(self._problem, answer, id))
+            grading = self._grader.grade(self._problem, answer, id, self._priority)
+            self._grades[program] = asyncio.create_task(grading)
         return await self._grades[program]

@@ -33,22 +33,22 @@ class Sampler:
         self._grader = grader
         self._metrics = metrics
 
-    async def group(self, draw: Draw, stage: ResolvedStage) -> list[Sample]:
+    async def group(self, draw: Draw, stage: ResolvedStage, priority: int = 0) -> list[Sample]:
         """The samples of a draw, with their advantages. Which group of a batch it is, `batch_of` says.
 
-        Raises what `answers` raises.
+        Groups with a lower `priority` are graded first. Raises what `answers` raises.
         """
-        samples = await self.answers(draw, stage, stage.algorithm.samples_per_prompt)
+        samples = await self.answers(draw, stage, stage.algorithm.samples_per_prompt, priority)
         return with_advantages(samples, stage.algorithm, stage.max_response_tokens)
 
-    async def answers(self, draw: Draw, stage: ResolvedStage, count: int) -> list[Sample]:
+    async def answers(self, draw: Draw, stage: ResolvedStage, count: int, priority: int = 0) -> list[Sample]:
         """`count` graded answers to the problem of a draw, sampled as in `stage`, without advantages.
 
         Raises the failure that explains the others when one answer cannot be had or graded; no sample is left out.
         """
         problem = self._problems[draw.problem_id]
         prompt = self._prompt_of(problem.prompt)
-        grades = GroupGrades(self._grader, problem)
+        grades = GroupGrades(self._grader, problem, priority)
         try:
             async with self._generator.place(count) as place, asyncio.TaskGroup() as tasks:
                 samples = [

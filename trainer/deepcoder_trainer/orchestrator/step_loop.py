@@ -184,9 +184,13 @@ class StepLoop:
         await self.weights.await_version(version, SPREAD_SECONDS)
 
     async def _sample_group(self, number: int) -> list[Sample]:
-        """The group of a draw, under the limit of the stage that it was begun for."""
+        """The group of a draw, under the limit of the stage that it was begun for.
+
+        Earlier draws are graded first: else two batches under way would be done at the same late time, and the ranks
+        would wait for both to train on one.
+        """
         stage = self.course.timetable.stages[self.admission.stage_of(number)]
-        return await self.sampler.group(self.cursor.draw(number), stage)
+        return await self.sampler.group(self.cursor.draw(number), stage, priority=number)
 
     async def _replay(self, step: int, clock: StepClock) -> GradedBatch:
         """The durable batch of a step that the last checkpoint does not hold."""

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.trainer.cores import pinned
 from benchmarks.trainer.place import Place
+from benchmarks.trainer.policy_server import is_up
 from benchmarks.trainer.runs import Shape, quickstart_run
 from benchmarks.trainer.step_log import Step, events, steps_of
 from deepcoder_api.artifacts import RunPaths
@@ -85,7 +86,7 @@ def train(shape: Shape, base: Path, place: Place, sandbox: str) -> Trained:
     with ExitStack() as stack:
         with pinned(cores.generation if cores else None):
             rollouts = stack.enter_context(LocalRollouts(run, at, logs, place.s3.environment, place.say))
-        _await(lambda: "server is up" in _text(logs / "rollout-0.log"), rollouts, SERVER_SECONDS, "the rollout server")
+        _await(lambda: is_up(logs / "rollout-0.log"), rollouts, SERVER_SECONDS, "the rollout server")
         before = generated_tokens(rollouts.generate_urls)
         prepared = _prepared(laid_out, place)
         rated = generated_tokens(rollouts.generate_urls)

@@ -27,7 +27,7 @@ from deepcoder_data.folders import file_digest
 from deepcoder_trainer.orchestrator.generation import Answer, Generator, Question
 from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
 
-READY_SECONDS = 900.0
+UP_SECONDS = 900.0
 LOAD_SECONDS = 120.0
 HEARTBEAT_SECONDS = 1.0
 NAME = "policy-server"
@@ -45,7 +45,7 @@ class ServerUrls:
 def running_server(run: ResolvedRun, at: Addresses, folder: Path, core: int | None = None) -> Iterator[ServerUrls]:
     """The rollout server of `run`, with its base model loaded. Logs go under `folder`.
 
-    Raises ProcessFailedError or TimeoutError when it does not become ready.
+    Raises ProcessFailedError or TimeoutError when it does not come up.
     """
     ports = {"port": free_port(), "generate_port": free_port()}
     # Nobody is an orchestrator here: the agent finds none, says so once, and takes orders all the same.
@@ -58,12 +58,12 @@ def running_server(run: ResolvedRun, at: Addresses, folder: Path, core: int | No
     with ExitStack() as stack:
         stack.callback(server.end)
         urls = ServerUrls(f"http://{LOOPBACK}:{ports['port']}", f"http://{LOOPBACK}:{ports['generate_port']}")
-        deadline = time.monotonic() + READY_SECONDS
-        while not _ready(urls):
+        deadline = time.monotonic() + UP_SECONDS
+        while not is_up(server.log):
             if not server.running:
                 raise server.failure()
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the rollout server is not ready after {READY_SECONDS:.0f} s (log: {server.log})")
+                raise TimeoutError(f"the rollout server is not up after {UP_SECONDS:.0f} s (log: {server.log})")
             time.sleep(0.5)
         yield urls
 
@@ -158,8 +158,9 @@ def _digests(folder: Path) -> tuple[FileDigest, ...]:
     return tuple(file_digest(file, file.name) for file in sorted(folder.glob("*.safetensors")))
 
 
-def _ready(urls: ServerUrls) -> bool:
+def is_up(log: Path) -> bool:
+    """Whether a rollout server's log says that it takes orders: ready it is once an orchestrator has told it more."""
     try:
-        return httpx.get(f"{urls.agent}/readyz", timeout=5.0, trust_env=False).status_code == 200
-    except httpx.HTTPError:
+        return "server is up" in log.read_text(errors="replace")
+    except FileNotFoundError:
         return False

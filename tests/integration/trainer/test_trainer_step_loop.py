@@ -52,10 +52,11 @@ from deepcoder_trainer.rank_protocol import (
     Stop,
     Train,
 )
-from deepcoder_trainer.run_report.records import RunRecords
+from deepcoder_trainer.run_report.records import SETTLE_SECONDS, RunRecords
 from deepcoder_trainer.samples import Sample
 from tests.orchestrator_builders import sample
 from tests.resolved_runs import resolved_run
+from tests.run_figures import step_figures
 from tests.s3_server import S3Server
 
 PROBLEMS = [f"problem-{number}" for number in range(12)]
@@ -433,6 +434,23 @@ async def test_an_attempt_that_is_over_does_not_replace_the_report(world: World)
     records.request_report()
     await records.close()
     assert not world.store.exists(world.paths.report)
+
+
+async def test_a_page_that_cannot_be_drawn_holds_up_no_figures(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of ours in the report is told in the log; what follows is written, and nobody waits in vain."""
+    claim_head(world.store, world.paths.head, 1)
+
+    def faulty(report: RunReport) -> str:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("deepcoder_trainer.run_report.records.run_page", faulty)
+    records = RunRecords(world.store, world.paths, world.run, 1)
+    records.request_report()
+    async with asyncio.timeout(SETTLE_SECONDS / 2):
+        await records.settle()
+        records.add(step_figures(1))
+        await records.close()
+    assert world.steps("figures") == [1]
 
 
 async def test_a_batch_that_was_graded_is_trained_on_by_the_next_attempt_without_sampling(world: World) -> None:

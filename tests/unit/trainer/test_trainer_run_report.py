@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deepcoder_trainer.orchestrator.metrics import batch_figures
 from deepcoder_trainer.run_report.figures import report_stages, step_figures
@@ -53,11 +56,23 @@ def test_a_stage_that_began_early_is_shown_where_it_began() -> None:
         (0, 0, [0, 0.5, 1]),
         (-0.3, 0.3, [-0.4, -0.2, 0, 0.2, 0.4]),
         (0, 0.00013, [0, 0.00005, 0.0001, 0.00015]),
+        (0, 6.4e-15, [0, 2e-15, 4e-15, 6e-15, 8e-15]),
     ],
 )
 def test_axis_is_of_round_numbers_that_hold_all(low: float, high: float, ticks: list[float]) -> None:
     """1, 2 or 5 times a power of ten apart."""
-    assert axis(low, high) == pytest.approx(ticks)
+    assert axis(low, high) == pytest.approx(ticks, rel=1e-9, abs=0)
+
+
+@given(st.floats(-1e300, 0), st.floats(0, 1e300))
+def test_every_axis_has_a_first_and_a_last_number_with_all_between(low: float, high: float) -> None:
+    """A gap of 1e-15 between sampler and trainer is drawn like any other: no two ticks are one."""
+    ticks = axis(low, high)
+    assert 2 <= len(ticks) <= 7
+    assert all(before < after for before, after in itertools.pairwise(ticks))
+    slack = 1e-9 * (ticks[1] - ticks[0])
+    assert ticks[0] <= low + slack
+    assert high - slack <= ticks[-1]
 
 
 def test_line_goes_through_its_steps_and_is_cut_where_nothing_is_known() -> None:

@@ -10,6 +10,8 @@ from deepcoder_api.artifacts import ReportStage, StepFigures
 
 WIDTH, HEIGHT = 560, 200
 """Of a plot, in units of its viewBox; the page scales it."""
+SMALLEST_RANGE = 1e-300
+"""Of an axis; what differs by less is one number."""
 MOST_PLACES = 280
 """Places over which a pointer is told something; more steps share a place."""
 
@@ -96,14 +98,15 @@ def plot(
 
 
 def axis(low: float, high: float) -> list[float]:
-    """Three to seven round numbers, 1, 2 or 5 times a power of ten apart, that hold `low` to `high`."""
-    if high <= low:
+    """Two to seven round numbers, 1, 2 or 5 times a power of ten apart, that hold `low` to `high`, each its own."""
+    if high - low < SMALLEST_RANGE:
         high = low + 1.0
     rough = (high - low) / 4
-    power = 10.0 ** math.floor(math.log10(rough))
+    exponent = math.floor(math.log10(rough))
+    power = 10.0**exponent
     width = next(digit * power for digit in (1, 2, 5, 10) if digit * power >= rough * (1 - 1e-9))
     start, end = math.floor(low / width + 1e-9), math.ceil(high / width - 1e-9)
-    return [round(width * place, 12) for place in range(start, end + 1)]
+    return [round(width * place, 1 - exponent) for place in range(start, end + 1)]
 
 
 def short(value: float) -> str:

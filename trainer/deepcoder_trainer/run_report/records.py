@@ -107,6 +107,8 @@ class RunRecords:
                     await stored(lambda report=report: self._write_report(report), "write the report")
             except OrchestratorError as failure:
                 log.warning("figures were not written", cause=str(failure))
+            except Exception:  # a fault of ours in a page must not have every checkpoint wait for the next figures
+                log.exception("figures were not written")
             finally:
                 self._waiting.task_done()
 

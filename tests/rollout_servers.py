@@ -90,17 +90,23 @@ def status_of(url: str) -> int:
         return 0
 
 
-async def ask(agent: RunningAgent, temperature: float = 1.0, max_tokens: int = 24, seed: int = 7) -> Answer:
-    """What the trainer's own generator makes of the server's answer."""
-    registry = RolloutRegistry(Policy(1, 0), time.monotonic)
+async def ask(
+    agent: RunningAgent, temperature: float = 1.0, max_tokens: int = 24, seed: int = 7,
+    prompt: Sequence[int] = PROMPT, keep_kv_at: int | None = None,
+) -> Answer:  # fmt: skip
+    """What the trainer's own generator makes of the server's answer.
+
+    keep_kv_at: the version that the server is thought to hold, where it keeps what older weights computed.
+    """
+    registry = RolloutRegistry(Policy(1, keep_kv_at or 0), time.monotonic)
     beat = Heartbeat(
         server="a", generate_url=agent.generate, agent_url=agent.agent, shards_url=agent.shards, node="machine",
-        attempt=1, version=0, ready=True,
+        attempt=1, version=keep_kv_at or 0, ready=True,
     )  # fmt: skip
     registry.heard(beat)
-    question = Question("a/0/0", tuple(PROMPT), max_tokens, temperature, seed)
+    question = Question("a/0/0", tuple(prompt), max_tokens, temperature, seed)
     async with httpx.AsyncClient(timeout=120, trust_env=False) as client:
-        generator = Generator(registry, client)
+        generator = Generator(registry, client, keep_kv=keep_kv_at is not None)
         async with generator.place(1) as place:
             return await generator.ask(question, place)
 
@@ -110,13 +116,15 @@ def answer_of(agent: RunningAgent, temperature: float = 1.0, max_tokens: int = 2
     return asyncio.run(ask(agent, temperature, max_tokens, seed))
 
 
-def expected_log_probabilities(model: Path, answer: Sequence[int], temperature: float) -> list[float]:
+def expected_log_probabilities(
+    model: Path, answer: Sequence[int], temperature: float, prompt: Sequence[int] = PROMPT
+) -> list[float]:
     """What transformers gives for an answer's tokens."""
     import torch
     from transformers import AutoModelForCausalLM
 
     network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
     with torch.no_grad():
-        logits = network(torch.tensor([[*PROMPT, *answer]])).logits[0].float() / temperature
-    rows = torch.log_softmax(logits, -1)[len(PROMPT) - 1 : -1]
+        logits = network(torch.tensor([[*prompt, *answer]])).logits[0].float() / temperature
+    rows = torch.log_softmax(logits, -1)[len(prompt) - 1 : -1]
     return rows.gather(1, torch.tensor(answer)[:, None])[:, 0].tolist()

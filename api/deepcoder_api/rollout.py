@@ -55,7 +55,10 @@ class Shard(FileDigest):
 
 
 class WeightOrder(Strict):
-    """Load this version. Every shard is checked against size and sha256, whoever it is had from."""
+    """Load this version. Every shard is checked against size and sha256, whoever it is had from.
+
+    clear_cache: what was computed under older weights, of answers under way too, is computed again.
+    """
 
     attempt: int = Field(ge=1)
     version: int = Field(ge=0)

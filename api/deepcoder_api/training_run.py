@@ -296,6 +296,11 @@ class RolloutSpec(Specification):
         le=2_000_000,
         description="Longest prompt and response, in tokens; from data and stages when absent.",
     )
+    keep_kv: bool = Field(
+        default=False,
+        description="Whether answers that are under way when weights arrive keep what was computed of them under the "
+        "older ones, which is faster; else it is computed again, and each token's probability is of one policy.",
+    )
     extra_args: list[ShortText] = Field(
         default_factory=list, max_length=64, description="Further arguments of vLLM's server."
     )

@@ -23,12 +23,16 @@ ALONE_STEPS = 8
 """Steps' worth of answers that are generated and graded alone, beside those that fill and empty the pipe."""
 ALGORITHM = {"promptsPerStep": 8, "samplesPerPrompt": 8}
 MAX_RESPONSE_TOKENS = 512
+MODES: Mapping[str, tuple[int, dict[str, Any]]] = {
+    "sync": (0, {}), "async": (STALENESS, {}), "async_keep_kv": (STALENESS, {"keepKv": True}),
+}  # fmt: skip
+"""Staleness, and what the rollout servers have of their own."""
 LEARNING_RATE = 1e-6
 """So small that answers stay as long and as hard as they are: what is measured is time."""
 
 
 def measure(place: Place, seeds: Sequence[int], steps: int | None) -> dict[str, Any]:
-    """Both modes and each part alone, on each seed. Raises ValueError with one core, or what a part failed with."""
+    """All modes and each part alone, on each seed. Raises ValueError with one core, or what a part failed with."""
     cores = Cores.first_two()
     with grading(cores.training, place.say) as sandbox:
         return summary([_seed(place, sandbox, seed, steps or STEPS, cores) for seed in seeds])
@@ -36,11 +40,8 @@ def measure(place: Place, seeds: Sequence[int], steps: int | None) -> dict[str, 
 
 def _seed(place: Place, sandbox: str, seed: int, steps: int, cores: Cores) -> dict[str, Any]:
     base = place.long_tailed(seed)
-    trained = {
-        mode: our_run.train(_shape(mode, staleness, seed, steps, cores), base, place, sandbox)
-        for mode, staleness in (("sync", 0), ("async", STALENESS))
-    }
-    prepared = our_run.prepare(_shape("alone", STALENESS, seed, steps, cores), base, place, sandbox)
+    trained = {mode: our_run.train(_shape(mode, seed, steps, cores), base, place, sandbox) for mode in MODES}
+    prepared = our_run.prepare(_shape("async", seed, steps, cores), base, place, sandbox)
     prompts, room = prepared.run.algorithm.prompts_per_step, parts_alone.under_way(prepared.run)
     groups = 2 * room + min(ALONE_STEPS, steps) * prompts
     place.say(f"alone: {groups} groups")
@@ -52,8 +53,7 @@ def _seed(place: Place, sandbox: str, seed: int, steps: int, cores: Cores) -> di
     return {
         "seed": seed,
         **figures(
-            sync=step_log.steady(trained["sync"].steps, 0),
-            overlapped=step_log.steady(trained["async"].steps, STALENESS),
+            {mode: step_log.steady(trained[mode].steps, staleness) for mode, (staleness, _) in MODES.items()},
             tokens_per_second=parts_alone.tokens_per_second(finished, room),
             grading_seconds=seconds * prompts / len(finished),
         ),
@@ -80,47 +80,54 @@ async def _generate(prepared: our_run.Prepared, urls: Any, problems: Any, groups
         return await parts_alone.generate(client, prepared.run, problems, prompt_of, groups)
 
 
-def _shape(mode: str, staleness: int, seed: int, steps: int, cores: Cores) -> Shape:
+def _shape(mode: str, seed: int, steps: int, cores: Cores) -> Shape:
+    staleness, rollout = MODES[mode]
     return Shape(
-        f"overlap-{mode}", steps, seed, max_staleness=staleness, checkpoint_every=steps,
-        max_response_tokens=MAX_RESPONSE_TOKENS, cores=cores, algorithm=ALGORITHM,
+        f"overlap-{mode.replace('_', '-')}", steps, seed, max_staleness=staleness, checkpoint_every=steps,
+        max_response_tokens=MAX_RESPONSE_TOKENS, cores=cores, algorithm=ALGORITHM, rollout=rollout,
         optimizer={"learningRate": LEARNING_RATE, "schedule": "constant", "warmupSteps": 0},
     )  # fmt: skip
 
 
 def figures(
-    *, sync: Sequence[step_log.Step], overlapped: Sequence[step_log.Step], tokens_per_second: float,
-    grading_seconds: float,
-) -> dict[str, Any]:  # fmt: skip
-    """The ratios of one seed, from the steady steps of both modes and what the parts take alone.
+    steps: Mapping[str, Sequence[step_log.Step]], *, tokens_per_second: float, grading_seconds: float
+) -> dict[str, Any]:
+    """The ratios of one seed, from the steady steps of each mode and what the parts take alone.
 
     Generation has a core; training and grading share the other, so that they take as long as both together. Training is
     what the ranks count in the synchronous run, in which nothing runs beside them.
     """
-    parts = {
-        "generation": statistics.fmean(step.answer_tokens for step in overlapped[1:]) / tokens_per_second,
-        "training": statistics.fmean(step.optimising for step in sync),
-        "grading": grading_seconds,
-    }
-    limit = max(parts["generation"], parts["training"] + parts["grading"])
-    seconds = {"sync": step_log.seconds_per_step(sync), "async": step_log.seconds_per_step(overlapped)}
+    training = statistics.fmean(step.optimising for step in steps["sync"])
+    seconds = {mode: step_log.seconds_per_step(of_mode) for mode, of_mode in steps.items()}
+
+    def alone(mode: str) -> dict[str, float]:
+        tokens = statistics.fmean(step.answer_tokens for step in steps[mode][1:])
+        return {"generation": tokens / tokens_per_second, "training": training, "grading": grading_seconds}
+
+    def least(mode: str) -> float:
+        parts = alone(mode)
+        return max(parts["generation"], parts["training"] + parts["grading"])
+
+    parts, limit = alone("async"), least("async")
     return {
         "async_over_limit": rounded(limit / seconds["async"]),
         "async_over_sync": rounded(seconds["sync"] / seconds["async"]),
+        "async_keep_kv_over_limit": rounded(least("async_keep_kv") / seconds["async_keep_kv"]),
+        "async_keep_kv_over_sync": rounded(seconds["sync"] / seconds["async_keep_kv"]),
         "limit_set_by": "generation" if limit == parts["generation"] else "training and grading",
         "limit_seconds_per_step": rounded(limit),
         "alone_seconds_per_step": {name: rounded(value) for name, value in parts.items()},
         "generated_tokens_per_second": rounded(tokens_per_second),
         "seconds_per_step": {mode: rounded(value) for mode, value in seconds.items()},
         "shares": {
-            mode: {part: rounded(share) for part, share in step_log.shares(steps).items()}
-            for mode, steps in (("sync", sync), ("async", overlapped))
+            mode: {part: rounded(share) for part, share in step_log.shares(of_mode).items()}
+            for mode, of_mode in steps.items()
         },
-        "idle_share": {"sync": rounded(step_log.idle_share(sync)), "async": rounded(step_log.idle_share(overlapped))},
+        "idle_share": {mode: rounded(step_log.idle_share(of_mode)) for mode, of_mode in steps.items()},
     }
 
 
 def summary(seeds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Medians over the seeds."""
-    keys = ("async_over_limit", "async_over_sync")
+    keys = ("async_over_limit", "async_over_sync", "async_keep_kv_over_limit", "async_keep_kv_over_sync")
     return {**{key: rounded(statistics.median(seed[key] for seed in seeds)) for key in keys}, "seeds": list(seeds)}

@@ -21,6 +21,8 @@ FIGURES = (
     Figure("a", "seconds_to_080_trl_over_ours_async", "above 1.5"),
     Figure("b", "async_over_limit", "0.9"),
     Figure("b", "async_over_sync", "above 1"),
+    Figure("b", "async_keep_kv_over_limit", "0.9"),
+    Figure("b", "async_keep_kv_over_sync", "above 1"),
     Figure("c", "weight_update_over_memcpy", ""),
     Figure("d", "idle_share", "under 0.1"),
     Figure("e", "peak_memory_slope", ""),

@@ -34,6 +34,7 @@ class Shape:
     data: dict[str, Any] = field(default_factory=dict)
     algorithm: dict[str, Any] = field(default_factory=dict)
     optimizer: dict[str, Any] = field(default_factory=dict)
+    rollout: dict[str, Any] = field(default_factory=dict)
 
 
 def quickstart_run(shape: Shape, *, base: Path, storage: str, endpoint: str) -> ResolvedRun:
@@ -50,6 +51,7 @@ def quickstart_run(shape: Shape, *, base: Path, storage: str, endpoint: str) -> 
     spec["algorithm"] |= {"maxStaleness": shape.max_staleness, "sampling": sampling, **shape.algorithm}
     spec["stages"] = [{"name": "only", "maxResponseTokens": shape.max_response_tokens, "steps": shape.steps}]
     spec["optimizer"] |= shape.optimizer
+    spec["rollout"] |= shape.rollout
     spec["checkpoint"] = {"everySteps": shape.checkpoint_every, "keepLast": shape.keep_last}
     spec["storage"] = {"uri": storage, "endpoint": endpoint, "secretName": SECRET}
     spec["failurePolicy"] = {"maxRestarts": 0}

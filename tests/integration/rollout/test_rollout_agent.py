@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import os
 import signal
@@ -24,6 +25,7 @@ from tests.rollout_servers import (
     TOLERANCE,
     RunningAgent,
     answer_of,
+    ask,
     expected_log_probabilities,
     running_agent,
     status_of,
@@ -197,6 +199,36 @@ def test_running_requests_go_on_over_an_update(agent: Subject, orchestrator: Fak
         assert answer.log_probabilities == pytest.approx(of_its_version, abs=TOLERANCE)
         assert list(answer.versions) == sorted(answer.versions)
     assert any(set(answer.versions) == {4, 5} for answer in answers)
+
+
+def test_what_older_weights_computed_is_kept_where_that_is_asked_for(
+    agent: Subject, orchestrator: FakeOrchestrator
+) -> None:
+    """An answer under way goes on over it; one that is asked afterwards shares nothing with it."""
+    older = write_tiny_model(agent.folder / "kept-older", tied=agent.tied, seed=7)
+    newer = write_tiny_model(agent.folder / "kept-newer", tied=agent.tied, seed=8)
+    assert _give(agent, _order(orchestrator, older, attempt=1, version=6)).status_code == 200
+    prompt = [10 + place % 50 for place in range(140)]  # more than a block of the cache
+
+    def answer(version: int, max_tokens: int = 24) -> tuple[Answer, dict[int, list[float]]]:
+        found = asyncio.run(ask(agent.running, max_tokens=max_tokens, prompt=prompt, keep_kv_at=version))
+        models = {6: older, 7: newer}
+        return found, {at: expected_log_probabilities(models[at], found.token_ids, 1.0, prompt) for at in models}
+
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(answer, 6, 110)
+        _wait_for_answers_under_way(agent, 1)
+        order = _order(orchestrator, newer, attempt=1, version=7)
+        response = _give(agent, order.model_copy(update={"clear_cache": False}))
+        under_way, expected = long.result(timeout=120)
+    assert response.status_code == 200, response.text
+    change = under_way.versions.index(7)
+    assert under_way.log_probabilities[:change] == pytest.approx(expected[6][:change], abs=TOLERANCE)
+    assert under_way.log_probabilities[change:] != pytest.approx(expected[7][change:], abs=0.1)
+    later, expected = answer(7)
+    assert later.log_probabilities == pytest.approx(expected[7], abs=TOLERANCE)
+    salted_as_before, expected = answer(6)
+    assert salted_as_before.log_probabilities != pytest.approx(expected[7], abs=0.1)
 
 
 def test_an_order_of_an_older_attempt_is_refused(agent: Subject, orchestrator: FakeOrchestrator) -> None:

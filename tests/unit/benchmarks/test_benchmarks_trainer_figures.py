@@ -40,11 +40,13 @@ def test_limit_is_generation_or_what_shares_the_other_core() -> None:
     """Generation 600 tokens at 100 a second; training 1 s and grading 2 s on the other core."""
     sync = [step(number, 12.0 * number) for number in range(1, 4)]
     overlapped = [step(number, 7.5 * number) for number in range(1, 4)]
-    found = overlap.figures(sync=sync, overlapped=overlapped, tokens_per_second=100.0, grading_seconds=2.0)
+    modes = {"sync": sync, "async": overlapped, "async_keep_kv": [step(number, 8.0 * number) for number in range(1, 4)]}
+    found = overlap.figures(modes, tokens_per_second=100.0, grading_seconds=2.0)
     assert found["alone_seconds_per_step"] == {"generation": 6.0, "training": 1.0, "grading": 2.0}
     assert (found["limit_set_by"], found["limit_seconds_per_step"]) == ("generation", 6.0)
     assert (found["async_over_limit"], found["async_over_sync"]) == (0.8, 1.6)
-    found = overlap.figures(sync=sync, overlapped=overlapped, tokens_per_second=200.0, grading_seconds=4.0)
+    assert (found["async_keep_kv_over_limit"], found["async_keep_kv_over_sync"]) == (0.75, 1.5)
+    found = overlap.figures(modes, tokens_per_second=200.0, grading_seconds=4.0)
     assert (found["limit_set_by"], found["limit_seconds_per_step"]) == ("training and grading", 5.0)
 
 
@@ -110,12 +112,12 @@ def test_waiting_is_the_median_over_seeds_of_the_worse_mode() -> None:
 
 def test_report_has_the_figures_with_an_aim_on_top() -> None:
     """What was not measured is left out, what could not be shows as a dash, and a failure is told."""
-    figures = report({"b": {"async_over_limit": 0.91, "async_over_sync": None, "seeds": []}}, {"d": "TimeoutError: x"})
-    assert figures["async_over_limit"] == 0.91
-    assert figures["parts"]["b"]["seeds"] == []
+    figures = report({"f": {"checkpoint_wait_share": 0.01, "seeds": []}, "c": {}}, {"d": "TimeoutError: x"})
+    assert figures["checkpoint_wait_share"] == 0.01
+    assert figures["parts"]["f"]["seeds"] == []
     assert figures["failed"] == {"d": "TimeoutError: x"}
     assert "idle_share" not in figures
-    assert rows(figures) == [("async_over_limit", "0.91", "0.9"), ("async_over_sync", "-", "above 1")]
+    assert rows(figures) == [("weight_update_over_memcpy", "-", ""), ("checkpoint_wait_share", "0.01", "under 0.02")]
     assert "failed" not in report({}, {})
 
 

@@ -128,6 +128,20 @@ async def test_a_sample_is_asked_by_token_ids_with_its_own_seed(
         assert server.in_flight == 0
 
 
+async def test_where_servers_keep_what_older_weights_computed_a_prefix_is_shared_under_one_version(
+    registry: RolloutRegistry, client: httpx.AsyncClient
+) -> None:
+    """The salt of vLLM's prefix cache is the version that the server holds when it is asked."""
+    async with serving(sound) as vllm:
+        register(registry, "a", vllm.url)
+        generator = Generator(registry, client, keep_kv=True)
+        await ask(generator)
+        registry.want(Policy(1, 4))
+        registry.heard(beat("a", vllm.url, version=4))
+        await ask(generator)
+        assert [body["cache_salt"] for body in vllm.bodies] == ["1-3", "1-4"]
+
+
 async def broken_off() -> None:
     return None
 

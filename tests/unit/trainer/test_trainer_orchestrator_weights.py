@@ -46,15 +46,16 @@ class Agents:
 class Setup:
     """A transport whose two ranks, each on a pod of its own, publish one small shard a version each."""
 
-    def __init__(self, agents: Agents, client: httpx.AsyncClient) -> None:
+    def __init__(self, agents: Agents, client: httpx.AsyncClient, keep_kv: bool = False) -> None:
         self.agents = agents
         self.ranks = RankChannel()
         self.now = 0.0
         self.registry = RolloutRegistry(Policy(1, 0), lambda: self.now)
         self.metrics = RunMetrics()
         self.transport = PullTransport(
-            attempt=1, ranks=self.ranks, registry=self.registry, client=client, metrics=self.metrics
-        )
+            attempt=1, ranks=self.ranks, registry=self.registry, client=client, metrics=self.metrics,
+            keep_kv=keep_kv,
+        )  # fmt: skip
         self.commands: list[Publish] = []
 
     async def publish(self, version: int, telling: tuple[int, ...] = (0, 1)) -> None:
@@ -105,6 +106,19 @@ async def setup() -> AsyncIterator[Setup]:
         made = Setup(agents, client)
         yield made
         await made.transport.abort()
+
+
+@pytest.mark.parametrize("keep_kv", [False, True])
+async def test_an_order_says_whether_the_cache_outlives_the_weights(keep_kv: bool) -> None:
+    """As the run has it."""
+    agents = Agents()
+    async with httpx.AsyncClient(transport=httpx.MockTransport(agents.answer)) as client:
+        setup = Setup(agents, client, keep_kv)
+        setup.beat("a")
+        await setup.publish(1)
+        assert await setup.settle() == ["a"]
+        await setup.transport.abort()
+    assert [order.clear_cache for _, order in agents.orders] == [not keep_kv]
 
 
 async def test_every_live_server_is_ordered_the_new_version_with_its_digests(setup: Setup) -> None:

@@ -72,13 +72,16 @@ def assemble(
         RolloutRegistry(Policy(attempt, 0), time.monotonic, begins_with_base_model=run.spec.resume_from is None),
     )
     journal = Journal(store, paths)
-    weights = PullTransport(attempt=attempt, ranks=ranks, registry=registry, client=client, metrics=metrics)
+    keep_kv = run.spec.rollout.keep_kv
+    weights = PullTransport(
+        attempt=attempt, ranks=ranks, registry=registry, client=client, metrics=metrics, keep_kv=keep_kv
+    )
 
     def committed(checkpoint: Committed) -> None:
         progress.committed(checkpoint)
         metrics.checkpoint_committed(checkpoint)
 
-    prompt_of, generator = PromptRenderer(given.model_dir), Generator(registry, client)
+    prompt_of, generator = PromptRenderer(given.model_dir), Generator(registry, client, keep_kv=keep_kv)
     grader = Grader(sandbox, run.spec.sandbox)
 
     def sampler_of(asked: Mapping[str, Problem]) -> Sampler:

@@ -65,8 +65,10 @@ class Generator:
 
     def __init__(
         self, registry: RolloutRegistry, client: httpx.AsyncClient, *, rollout_seconds: float = ROLLOUT_SECONDS,
-        slack_seconds: float = SLACK_SECONDS,
+        slack_seconds: float = SLACK_SECONDS, keep_kv: bool = False,
     ) -> None:  # fmt: skip
+        """keep_kv: servers keep what they computed under older weights; no answer that is asked later shares it."""
+        self._keep_kv = keep_kv
         self._registry = registry
         self._client = client
         self._rollout_seconds = rollout_seconds
@@ -136,6 +138,8 @@ class Generator:
                 "logprobs": 0,
             },
         }
+        if self._keep_kv:
+            body["cache_salt"] = f"{server.held.attempt}-{server.held.version}"
         try:
             response = await self._client.post(f"{server.generate_url}/inference/v1/generate", json=body, timeout=None)
         except httpx.HTTPError as error:

@@ -74,8 +74,10 @@ class PullTransport:
 
     def __init__(
         self, *, attempt: int, ranks: RankChannel, registry: RolloutRegistry, client: httpx.AsyncClient,
-        metrics: RunMetrics,
+        metrics: RunMetrics, keep_kv: bool = False,
     ) -> None:  # fmt: skip
+        """keep_kv: servers keep what they computed under older weights; a Generator that knows of it must ask them."""
+        self._keep_kv = keep_kv
         self._attempt = attempt
         self._ranks = ranks
         self._registry = registry
@@ -173,7 +175,7 @@ class PullTransport:
         )
         order = WeightOrder(
             attempt=newest.policy.attempt, version=newest.policy.version, shards=shards,
-            deadline_seconds=newest.order_seconds,
+            clear_cache=not self._keep_kv, deadline_seconds=newest.order_seconds,
         )  # fmt: skip
         task = asyncio.create_task(self._order(server, newest, order))
         self._orders[server] = task

@@ -86,18 +86,17 @@ def idle_shares(steps: Sequence[Step]) -> dict[str, float]:
 
 
 def checkpoint_wait(steps: Sequence[Step], every: int) -> float:
-    """Seconds that steps waited for checkpoints, over all seconds; the first step of these is only where they begin.
+    """Seconds that a checkpoint has steps wait, over those of a step; the first is only where the others begin.
 
-    A step waits for the checkpoint before its own to be uploaded, and for the ranks to have saved before they train:
-    the latter is what they train later than in steps without a checkpoint before them. With a checkpoint in every step
-    there are none of those, and all that lies between the command and its training counts.
+    They wait for the checkpoint before to be uploaded, and for the ranks to have saved before they train: the latter is
+    what the step after a checkpoint trains later than others do in the mean. With a checkpoint in every step there are
+    no others, and all that lies between the command and its training counts.
     """
-    seconds = steps[-1].done - steps[0].done
-    undisturbed = [step.before_training for step in steps[1:] if (step.number - 1) % every]
-    usual = statistics.median(undisturbed) if undisturbed else 0.0
-    after = [step for step in steps[1:] if (step.number - 1) % every == 0]
-    late = sum(max(0.0, step.before_training - usual) for step in after)
-    return (late + sum(step.parts.get("wait_for_checkpoint", 0.0) for step in steps[1:])) / seconds
+    after = [step.before_training for step in steps[1:] if (step.number - 1) % every == 0]
+    others = [step.before_training for step in steps[1:] if (step.number - 1) % every]
+    uploads = [step.parts.get("wait_for_checkpoint", 0.0) for step in steps[1:] if step.number % every == 0]
+    late = statistics.fmean(after) - (statistics.fmean(others) if others else 0.0)
+    return (max(0.0, late) + statistics.fmean(uploads)) / seconds_per_step(steps)
 
 
 def shares(steps: Sequence[Step]) -> dict[str, float]:

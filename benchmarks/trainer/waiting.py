@@ -12,6 +12,8 @@ from benchmarks.trainer.place import Place, grading
 from benchmarks.trainer.runs import Shape
 
 STEPS = 16
+CHECKPOINT_EVERY = 2
+"""So that as many steps follow none: what they wait for too is no checkpoint's."""
 MODES = {"sync": 0, "async": 1}
 
 
@@ -21,9 +23,9 @@ def measure_idle(place: Place, seeds: Sequence[int], steps: int | None) -> dict[
 
 
 def measure_checkpoints(place: Place, seeds: Sequence[int], steps: int | None) -> dict[str, Any]:
-    """The quickstart with a checkpoint after every step, in both modes: the share that steps wait for them."""
-    measured = _measure(place, seeds, steps or STEPS, checkpoint_every=1)
-    return summary("checkpoint_wait_share", measured, lambda steps: step_log.checkpoint_wait(steps, every=1))
+    """The quickstart with a checkpoint after every second step, in both modes: the share of a step that one takes."""
+    measured = _measure(place, seeds, steps or STEPS, CHECKPOINT_EVERY)
+    return summary("checkpoint_wait_share", measured, lambda steps: step_log.checkpoint_wait(steps, CHECKPOINT_EVERY))
 
 
 def _measure(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +15,7 @@ import uvicorn
 from safetensors.torch import load_file, save_file
 
 from deepcoder_api.artifacts import FileDigest
+from deepcoder_api.connections import listener
 from deepcoder_api.rollout import WeightReceipt
 from deepcoder_data.folders import file_digest
 from deepcoder_trainer.model_files import shard_names
@@ -99,9 +99,9 @@ async def weight_trainer(port: int, folder: Path, attempt: int) -> AsyncIterator
     """An attempt whose orchestrator is at `port`, where the agents look for it, until it is left."""
     async with httpx.AsyncClient(trust_env=False) as client:
         made = WeightTrainer(attempt, folder, client)
-        listener = socket.create_server(("127.0.0.1", port))
+        at = listener("127.0.0.1", port)
         server = uvicorn.Server(uvicorn.Config(made.routes().application(), log_level="warning", lifespan="off"))
-        routes = asyncio.create_task(server.serve([listener]))
+        routes = asyncio.create_task(server.serve([at]))
         shards_port = free_port()
         shards = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "deepcoder_trainer.weight_server", "--weights-dir", str(made.weights)),
@@ -116,7 +116,7 @@ async def weight_trainer(port: int, folder: Path, attempt: int) -> AsyncIterator
             await made.transport.abort()
             server.should_exit = server.force_exit = True
             await routes
-            listener.close()
+            at.close()
             shards.terminate()
             await shards.wait()
 

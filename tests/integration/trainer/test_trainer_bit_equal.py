@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from deepcoder_api.artifacts import RunPaths
+from deepcoder_api.connections import listener
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_api.resolved_stage import ResolvedStage
 from deepcoder_data.folders import download_folder
@@ -142,10 +142,10 @@ class World:
             routes = Routes(
                 number, channel, registry, weights, progress, metrics, lambda step: batch_file(work / "batches", step)
             )
-            listener = socket.create_server(("127.0.0.1", 0))
+            at = listener("127.0.0.1", 0)
             server = uvicorn.Server(uvicorn.Config(routes.application(), log_level="warning", lifespan="off"))
-            serving = asyncio.create_task(server.serve([listener]))
-            yield loop, listener.getsockname()[1]
+            serving = asyncio.create_task(server.serve([at]))
+            yield loop, at.getsockname()[1]
             server.should_exit = server.force_exit = True
             await serving
 

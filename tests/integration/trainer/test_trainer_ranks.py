@@ -18,6 +18,7 @@ import torch
 import uvicorn
 from safetensors.torch import load_file
 
+from deepcoder_api.connections import listener
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_api.rollout import Heartbeat, WeightOrder
 from deepcoder_rollout.shard_store import ShardStore
@@ -86,10 +87,10 @@ async def serving(
         weights = PullTransport(attempt=1, ranks=channel, registry=registry, client=client, metrics=metrics)
         progress = RunProgress(attempt=1, total_steps=5)
         routes = Routes(1, channel, registry, weights, progress, metrics, lambda step: folder / f"batch-{step}")
-        listener = socket.create_server(("127.0.0.1", 0))
+        at = listener("127.0.0.1", 0)
         server = uvicorn.Server(uvicorn.Config(routes.application(), log_level="warning", lifespan="off"))
-        serving = asyncio.create_task(server.serve([listener]))
-        yield listener.getsockname()[1], weights
+        serving = asyncio.create_task(server.serve([at]))
+        yield at.getsockname()[1], weights
         server.should_exit = True
         server.force_exit = True
         await serving
@@ -101,8 +102,8 @@ async def trainer(folder: Path, run: ResolvedRun, ranks: int) -> AsyncIterator[T
     channel = RankChannel()
     (folder / "run.json").write_text(run.model_dump_json())
     orders: list[WeightOrder] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        weights_port = listener.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        weights_port = held.getsockname()[1]
     served = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "deepcoder_trainer.weight_server", "--attempt", "1", "--bind", "127.0.0.1"),
         *("--weights-dir", str(folder / "weights"), "--port", str(weights_port)),

@@ -68,8 +68,11 @@ def seconds_per_step(steps: Sequence[Step]) -> float:
 
 
 def steady(steps: Sequence[Step], max_staleness: int) -> list[Step]:
-    """Without the first step, in which the pipe fills, and the last `max_staleness` ones, for which it empties."""
-    return list(steps[1 : len(steps) - max_staleness])
+    """Without the first step and the `max_staleness` ones whose answers began with its, and as many last ones.
+
+    In the first the pipe fills, and those that follow it find their answers there; for the last it empties.
+    """
+    return list(steps[1 + max_staleness : len(steps) - max_staleness])
 
 
 def idle_share(steps: Sequence[Step]) -> float:

@@ -14,6 +14,7 @@ import httpx
 from benchmarks import process_tree
 from benchmarks.sandbox.workload import TIMEOUT_SECONDS, Outcome, Submission
 from deepcoder_api.grading import Limits
+from deepcoder_api.http_transport import AiohttpTransport
 from deepcoder_sandbox.client import SandboxClient
 from deepcoder_sandbox.local import start_local_sandbox
 
@@ -25,8 +26,7 @@ class CountingTransport(httpx.AsyncBaseTransport):
     """Passes requests on, and adds up the bytes of their bodies and of the answers'."""
 
     def __init__(self, socket_path: str, connections: int) -> None:
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self._inner = httpx.AsyncHTTPTransport(uds=socket_path, limits=limits)
+        self._inner = AiohttpTransport(connections=connections, unix_socket=socket_path)
         self.sent = self.received = self.suites = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

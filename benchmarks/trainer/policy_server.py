@@ -18,6 +18,7 @@ import httpx
 
 from benchmarks.trainer.cores import pinned
 from deepcoder_api.artifacts import FileDigest
+from deepcoder_api.http_transport import AiohttpTransport
 from deepcoder_api.processes import Addresses, rollout_process
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_api.rollout import Heartbeat, Shard, WeightOrder, shard_url
@@ -83,8 +84,7 @@ class PolicyClient:
     async def __aenter__(self) -> PolicyClient:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._weights_url = self._stack.enter_context(_serving(self._folder))
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
-        self._client = httpx.AsyncClient(limits=limits, timeout=30.0, trust_env=False)
+        self._client = httpx.AsyncClient(transport=AiohttpTransport(), timeout=30.0, trust_env=False)
         self._generator = Generator(self._registry, self._client)
         beat = Heartbeat(
             server=NAME, generate_url=self._urls.generate, agent_url=self._urls.agent, shards_url=self._urls.agent,

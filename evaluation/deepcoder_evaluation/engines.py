@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 
 from deepcoder_api.connections import keepalive_options
+from deepcoder_api.http_transport import AiohttpTransport
 from deepcoder_data.store import ObjectMissingError
 from deepcoder_evaluation.chat import ChatEngine
 from deepcoder_evaluation.folders import ResultFolder
@@ -48,9 +49,10 @@ class Engines:
     async def open(self, job: EvaluationJob, folder: ResultFolder) -> AsyncIterator[AwaitedEngine]:
         """The engine for as many answers at once as the job asks for."""
         # An engine that vanished is noticed by its silence, long before an answer's deadline.
-        transport = httpx.AsyncHTTPTransport(
-            limits=httpx.Limits(max_connections=job.in_flight + 8),
+        transport = AiohttpTransport(
+            connections=job.in_flight + 8,
             socket_options=keepalive_options(),
+            certificates=self.url.startswith("https://"),
             trust_env=self.foreign,
         )
         async with httpx.AsyncClient(transport=transport, trust_env=self.foreign) as client:

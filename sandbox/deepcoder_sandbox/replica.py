@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from deepcoder_api.connections import SILENT_SECONDS, keepalive_options
 from deepcoder_api.grading import GradeResult, IsolationReport, Verdict
+from deepcoder_api.http_transport import AiohttpTransport
 from deepcoder_api.problems import TestSuite, canonical_json
 from deepcoder_sandbox.client_errors import GradeRefusedError, Reason, TryAgainError
 
@@ -37,23 +38,20 @@ class Replica:
         host: str | None = None,
     ) -> None:
         socket_path = url.removeprefix("unix://") if url.startswith("unix://") else None
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         self.url = url
         self.in_flight = 0
         self.away_until = 0.0
         self._losses = 0
         self._lost = 0.0
         self._connect_seconds = connect_seconds
-        # Certificates are read for https alone: it takes longer than everything else here.
-        verify = url.startswith("https://")
         self._http = httpx.AsyncClient(
             base_url="http://sandbox" if socket_path else url,
             transport=transport
-            or httpx.AsyncHTTPTransport(
-                uds=socket_path,
-                limits=limits,
-                verify=verify,
-                socket_options=None if socket_path else keepalive_options(silent_seconds),
+            or AiohttpTransport(
+                connections=connections,
+                socket_options=() if socket_path else keepalive_options(silent_seconds),
+                unix_socket=socket_path,
+                certificates=url.startswith("https://"),
             ),
             headers={"host": host} if host else None,
             trust_env=False,

@@ -14,6 +14,7 @@ import httpx
 import structlog
 
 from deepcoder_api.connections import keepalive_options
+from deepcoder_api.http_transport import AiohttpTransport
 from deepcoder_api.lifecycle import EXIT_CODES, TerminationMessage
 from deepcoder_api.log_stream import flush_output
 from deepcoder_api.problems import Problem
@@ -71,8 +72,7 @@ async def _run(run: ResolvedRun, arguments: argparse.Namespace) -> TerminationMe
     given = Given(run, arguments.attempt, arguments.dataset, arguments.model_dir, arguments.work_dir)
     grades = IN_FLIGHT_PER_REPLICA * run.spec.sandbox.replicas
     # Each request has a deadline of its own; a step may have all its answers under way at once.
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
-    transport = httpx.AsyncHTTPTransport(limits=limits, socket_options=keepalive_options(), trust_env=False)
+    transport = AiohttpTransport(socket_options=keepalive_options())
     async with (
         httpx.AsyncClient(transport=transport, timeout=30.0, trust_env=False) as client,
         SandboxClient(arguments.sandbox, max_in_flight=grades) as sandbox,

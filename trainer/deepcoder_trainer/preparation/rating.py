@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from deepcoder_api.connections import keepalive_options
+from deepcoder_api.http_transport import AiohttpTransport
 from deepcoder_api.problems import Problem
 from deepcoder_api.resolve import ResolvedRun
 from deepcoder_api.resolved_stage import ResolvedStage
@@ -128,8 +129,7 @@ async def rating(
     Servers with the base model are asked, no others; one must be there within `rollout_seconds`.
     """
     registry, problems = RolloutRegistry(BASE_MODEL, time.monotonic), dict[str, Problem]()
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
-    transport = httpx.AsyncHTTPTransport(limits=limits, socket_options=keepalive_options(), trust_env=False)
+    transport = AiohttpTransport(socket_options=keepalive_options())
     most = max(1, SAMPLES_PER_SERVER * run.spec.rollout.replicas // conditions.samples_per_prompt)
     async with (
         httpx.AsyncClient(transport=transport, timeout=30.0, trust_env=False) as client,

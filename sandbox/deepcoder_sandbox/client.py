@@ -58,6 +58,14 @@ class _Warnings:
         return due
 
 
+@dataclass(frozen=True)
+class AttemptCounts:
+    """Attempts at grades since a client began: those that gave one, and those that failed by the grader's own fault."""
+
+    graded: int = 0
+    internal_errors: int = 0
+
+
 @dataclass
 class _Attempts:
     """The attempts at one grade that failed."""
@@ -197,6 +205,11 @@ class SandboxClient:
                 return error
 
         return _as_ready(map(grade_one, items), self._max_in_flight)
+
+    @property
+    def attempts(self) -> AttemptCounts:
+        """The attempts so far, of all servers together."""
+        return AttemptCounts(self._metrics.grades, self._metrics.internal_errors)
 
     async def isolation(self, *, deadline_seconds: float = 10.0) -> IsolationReport:
         """The isolation report; of several servers one that is not verified, if any. Raises GradeUnavailableError."""

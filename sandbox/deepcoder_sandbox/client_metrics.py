@@ -11,9 +11,13 @@ _PREFIX = "deepcoder_sandbox_client"
 
 
 class ClientMetrics:
-    """Grades of one client. A registry takes one client: a second one's names would be the same."""
+    """Grades of one client. A registry takes one client: a second one's names would be the same.
+
+    `grades` and `internal_errors` count what the metrics of those names do, for whoever asks the client itself.
+    """
 
     def __init__(self, registry: CollectorRegistry | None) -> None:
+        self.grades = self.internal_errors = 0
         self.in_flight = Gauge(f"{_PREFIX}_in_flight", "Grades asked for and not answered.", registry=registry)
         self._grades = Counter(f"{_PREFIX}_grades", "Programs graded, by verdict.", ["verdict"], registry=registry)
         self._ungraded = Counter(
@@ -34,6 +38,7 @@ class ClientMetrics:
 
     def graded(self, result: GradeResult, seconds: float) -> None:
         """A grade was given."""
+        self.grades += 1
         self._grades.labels(result.verdict.value).inc()
         self._seconds.observe(seconds)
 
@@ -43,4 +48,5 @@ class ClientMetrics:
 
     def retried(self, reason: str) -> None:
         """An attempt failed."""
+        self.internal_errors += reason == "internal_error"
         self._retries.labels(reason).inc()

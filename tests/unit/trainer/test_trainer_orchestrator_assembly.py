@@ -18,6 +18,7 @@ from deepcoder_sandbox.client import SandboxClient
 from deepcoder_trainer.orchestrator.assembly import Given, assemble
 from deepcoder_trainer.orchestrator.cursor import Draw
 from deepcoder_trainer.orchestrator.failures import RequestRefused
+from deepcoder_trainer.orchestrator.metrics import RunMetrics
 from deepcoder_trainer.rank_protocol import CommandResult, RankShards
 from tests.resolved_runs import resolved_run
 from tests.tiny_models import write_tokenizer
@@ -46,7 +47,7 @@ async def test_keeping_what_older_weights_computed_is_ordered_and_told_with_each
     async with httpx.AsyncClient(transport=httpx.MockTransport(refuse)) as client:
         made = assemble(
             given, problems={"a": PROBLEM}, held_out={}, store=cast(ObjectStore, None), client=client,
-            sandbox=cast(SandboxClient, None), stop=asyncio.Event(),
+            sandbox=cast(SandboxClient, None), metrics=RunMetrics(), stop=asyncio.Event(),
         )  # fmt: skip
         made.registry.heard(beat)
         with pytest.raises(RequestRefused):

@@ -26,6 +26,7 @@ from deepcoder_sandbox.client import SandboxClient
 from deepcoder_trainer.orchestrator.assembly import Given, Orchestrator, assemble
 from deepcoder_trainer.orchestrator.failures import OrchestratorError, Stopped, first_failure
 from deepcoder_trainer.orchestrator.grading import IN_FLIGHT_PER_REPLICA
+from deepcoder_trainer.orchestrator.metrics import RunMetrics
 from deepcoder_trainer.orchestrator.serving import expire_silent, serving
 from deepcoder_trainer.orchestrator.storage import stored
 
@@ -70,18 +71,19 @@ async def _run(run: ResolvedRun, arguments: argparse.Namespace) -> TerminationMe
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     given = Given(run, arguments.attempt, arguments.dataset, arguments.model_dir, arguments.work_dir)
-    grades = IN_FLIGHT_PER_REPLICA * run.spec.sandbox.replicas
+    grades, metrics = IN_FLIGHT_PER_REPLICA * run.spec.sandbox.replicas, RunMetrics()
     # Each request has a deadline of its own; a step may have all its answers under way at once.
     transport = AiohttpTransport(socket_options=keepalive_options())
     async with (
         httpx.AsyncClient(transport=transport, timeout=30.0, trust_env=False) as client,
-        SandboxClient(arguments.sandbox, max_in_flight=grades) as sandbox,
+        SandboxClient(arguments.sandbox, max_in_flight=grades, registry=metrics.registry) as sandbox,
     ):
         problems = await stored(lambda: load_problems(store, arguments.dataset), f"read {arguments.dataset}")
         held_out = await _held_out(run, store, arguments.dataset)
         orchestrator = assemble(
-            given, problems=problems, held_out=held_out, store=store, client=client, sandbox=sandbox, stop=stop
-        )
+            given, problems=problems, held_out=held_out, store=store, client=client, sandbox=sandbox, metrics=metrics,
+            stop=stop,
+        )  # fmt: skip
         async with serving(orchestrator.routes.application(), arguments.bind, arguments.port):
             try:
                 uri = await _watched(orchestrator)
@@ -110,6 +112,7 @@ async def _watched(orchestrator: Orchestrator) -> str:
             watchers = [
                 tasks.create_task(orchestrator.ranks.watch()),
                 tasks.create_task(expire_silent(orchestrator.registry, orchestrator.weights.leave)),
+                tasks.create_task(orchestrator.grader.watch()),
             ]
             uri = await _train_or_leave(orchestrator)
             for watcher in watchers:

@@ -19,6 +19,7 @@ from deepcoder_sandbox.client import SandboxClient
 from deepcoder_trainer.orchestrator.application import Routes
 from deepcoder_trainer.orchestrator.checkpoints import Checkpoints, Committed
 from deepcoder_trainer.orchestrator.generation import Generator
+from deepcoder_trainer.orchestrator.grader_watch import GraderWatch
 from deepcoder_trainer.orchestrator.grading import Grader
 from deepcoder_trainer.orchestrator.journal import Journal
 from deepcoder_trainer.orchestrator.metrics import RunMetrics
@@ -53,11 +54,12 @@ class Orchestrator:
     registry: RolloutRegistry
     ranks: RankChannel
     weights: PullTransport
+    grader: GraderWatch
 
 
 def assemble(
     given: Given, *, problems: Mapping[str, Problem], held_out: Mapping[str, Problem], store: ObjectStore,
-    client: httpx.AsyncClient, sandbox: SandboxClient, stop: asyncio.Event,
+    client: httpx.AsyncClient, sandbox: SandboxClient, metrics: RunMetrics, stop: asyncio.Event,
 ) -> Orchestrator:  # fmt: skip
     """All parts of one attempt. Must run in the event loop that will drive them."""
     run, attempt = given.run, given.attempt
@@ -66,7 +68,7 @@ def assemble(
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     paths = RunPaths(run.spec.storage.uri, run.namespace, run.name, run.uid)
-    metrics, progress = RunMetrics(), RunProgress(attempt, run.total_steps)
+    progress = RunProgress(attempt, run.total_steps)
     ranks, registry = (
         RankChannel(),
         RolloutRegistry(Policy(attempt, 0), time.monotonic, begins_with_base_model=run.spec.resume_from is None),
@@ -109,4 +111,5 @@ def assemble(
         return file if file.exists() else None
 
     routes = Routes(attempt, ranks, registry, weights, progress, metrics, batch_at_hand)
-    return Orchestrator(loop, routes, registry, ranks, weights)
+    watch = GraderWatch(lambda: sandbox.attempts, progress, metrics)
+    return Orchestrator(loop, routes, registry, ranks, weights, watch)

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Literal
 
 Name = Literal[
-    "SamplerApart", "EntropyCollapsed", "EntropyGrown", "GradientExploded", "NoSignal", "AnswersRepeat"
+    "SamplerApart", "EntropyCollapsed", "EntropyGrown", "GradientExploded", "NoSignal", "AnswersRepeat", "GraderFails"
 ]  # fmt: skip
 
 FIRST_STEPS = 10

@@ -50,6 +50,8 @@ class RunProgress:
     checkpoint_step: int | None = None
     checkpoint_time: str | None = None
     warnings: tuple[str, ...] = ()
+    grader: str | None = None
+    """What is wrong with the grading servers: it does not wait for a step's end, as `warnings` do."""
     advances: tuple[StageAdvance, ...] = ()
     validation: ScoredStep | None = None
     best_checkpoint: ScoredCheckpoint | None = None
@@ -98,6 +100,6 @@ class RunProgress:
             validation=self.validation,
             best_checkpoint=self.best_checkpoint,
             rollouts_ready=rollouts_ready,
-            warnings=self.warnings,
+            warnings=(*self.warnings, *([self.grader] if self.grader else [])),
             message="waiting for a rollout server with the current weights" if state == "waiting_for_rollout" else "",
         )

@@ -95,8 +95,9 @@ class RunMetrics:
         self.validation_seconds = self._gauge("validation_seconds", "Seconds that it took")
         self.training = {name: self._gauge(ours, text) for name, ours, text in TRAINING}
         self.response_tokens = Histogram(
-            "deepcoder_response_tokens", "Tokens of an answer", buckets=TOKEN_BUCKETS, registry=self.registry
-        )
+            "deepcoder_response_tokens", "Tokens of an answer, by its verdict", ["verdict"], buckets=TOKEN_BUCKETS,
+            registry=self.registry,
+        )  # fmt: skip
         self.staleness = Histogram(
             "deepcoder_staleness_versions",
             "Versions that the trained weights were ahead of those of an answer's first token",
@@ -183,7 +184,7 @@ class RunMetrics:
         for reward, count in figures.replaced.items():
             self.groups_replaced.labels(f"{reward:g}").inc(count)
         for sample in samples:
-            self.response_tokens.observe(len(sample.answer_ids))
+            self.response_tokens.labels(sample.verdict.value).observe(len(sample.answer_ids))
             self.staleness.observe(step - 1 - sample.staleness_version)
         for verdict, count in figures.verdicts.items():
             self.verdicts.labels(verdict).inc(count)

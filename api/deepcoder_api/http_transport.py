@@ -46,8 +46,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     ) -> None:  # fmt: skip
         """connections: the most at once, None for any number; a request beyond them waits.
 
-        certificates: read what https needs, which takes longer than all else here. With trust_env that is what
-        SSL_CERT_FILE and SSL_CERT_DIR name.
+        certificates: read httpx's certificates for https, which takes longer than all else here; with trust_env those
+        that SSL_CERT_FILE and SSL_CERT_DIR name. Without, a server is believed whom the system's certificates vouch
+        for.
         """
         self._connections = connections
         self._socket_options = tuple(socket_options)
@@ -94,7 +95,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         kept: dict[str, Any] = {"limit": self._connections or 0, "keepalive_timeout": IDLE_SECONDS}
         if self._unix_socket is not None:
             return aiohttp.UnixConnector(self._unix_socket, **kept)
-        return aiohttp.TCPConnector(ssl=self._certificates or False, socket_factory=self._socket, **kept)
+        return aiohttp.TCPConnector(ssl=self._certificates or True, socket_factory=self._socket, **kept)
 
     def _socket(self, address: tuple[Any, ...]) -> socket.socket:
         family, kind, protocol = address[:3]

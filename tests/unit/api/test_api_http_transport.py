@@ -67,9 +67,9 @@ async def bytes_served(reply: Reply) -> AsyncIterator[str]:
         server.close()
 
 
-def client(seconds: float = 10.0, *, connections: int | None = None, unix_socket: str | None = None):
+def client(seconds: float = 30.0, *, connections: int | None = None, unix_socket: str | None = None):
     transport = AiohttpTransport(connections=connections, unix_socket=unix_socket)
-    return httpx.AsyncClient(transport=transport, timeout=seconds, trust_env=False)
+    return httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(30.0, read=seconds), trust_env=False)
 
 
 async def test_a_request_arrives_as_it_was_given() -> None:
@@ -144,7 +144,7 @@ async def test_three_hundred_requests_are_under_way_at_once() -> None:
         await everyone.wait()
         return web.Response(text="there")
 
-    async with served(handler) as url, client(30) as http:
+    async with served(handler) as url, client() as http:
         for _ in range(2):
             answers = await asyncio.gather(*(http.post(url, json={"n": n}) for n in range(300)))
             assert {answer.text for answer in answers} == {"there"}
@@ -208,9 +208,10 @@ async def test_a_server_is_believed_whose_certificate_is_known(tmp_path: Path, m
     async with served(handler, certificate=context) as url:
         async with httpx.AsyncClient(transport=AiohttpTransport(certificates=True, trust_env=True)) as http:
             assert (await http.get(url)).text == "secret"
-        async with httpx.AsyncClient(transport=AiohttpTransport(certificates=True)) as http:
-            with pytest.raises(httpx.ConnectError, match="certificate"):
-                await http.get(url)
+        for unaware in (AiohttpTransport(certificates=True), AiohttpTransport()):
+            async with httpx.AsyncClient(transport=unaware) as http:
+                with pytest.raises(httpx.ConnectError, match="certificate"):
+                    await http.get(url)
 
 
 async def test_a_request_that_is_given_up_is_given_up_at_the_server() -> None:
@@ -281,19 +282,21 @@ async def silence_after_the_head(reader: asyncio.StreamReader, writer: asyncio.S
 
 
 @pytest.mark.parametrize(
-    ("reply", "error"),
+    ("reply", "seconds", "error"),
     [
-        (hang_up, httpx.RemoteProtocolError),
-        (reset, httpx.ReadError),
-        (half, httpx.RemoteProtocolError),
-        (garbage, httpx.RemoteProtocolError),
-        (silence, httpx.ReadTimeout),
-        (silence_after_the_head, httpx.ReadTimeout),
+        (hang_up, 30, httpx.RemoteProtocolError),
+        (reset, 30, httpx.ReadError),
+        (half, 30, httpx.RemoteProtocolError),
+        (garbage, 30, httpx.RemoteProtocolError),
+        (silence, 0.3, httpx.ReadTimeout),
+        (silence_after_the_head, 0.3, httpx.ReadTimeout),
     ],
 )
-async def test_what_a_server_does_wrong_is_an_error_of_httpx(reply: Reply, error: type[Exception]) -> None:
+async def test_what_a_server_does_wrong_is_an_error_of_httpx(
+    reply: Reply, seconds: float, error: type[Exception]
+) -> None:
     """With a text, for logs say what happened, and with its request."""
-    async with bytes_served(reply) as url, client(0.3) as http:
+    async with bytes_served(reply) as url, client(seconds) as http:
         with pytest.raises(error) as raised:
             await http.post(url, content=b"x")
     assert type(raised.value) is error

@@ -133,8 +133,9 @@ async def test_a_streamed_answer_is_there_before_its_end() -> None:
     assert found == [b"first ", b"second"]
 
 
-async def test_three_hundred_requests_are_under_way_at_once() -> None:
-    """None is answered before all are there; afterwards their connections serve again."""
+async def test_three_hundred_requests_are_under_way_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is answered before all are there; afterwards their connections serve again, as long as they are kept."""
+    monkeypatch.setattr("deepcoder_api.http_transport.IDLE_SECONDS", 600.0)
     peers = set[tuple[str, int]]()
     everyone = asyncio.Barrier(300)
 

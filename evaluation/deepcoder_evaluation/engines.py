@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import httpx
 
 from deepcoder_api.connections import keepalive_options
-from deepcoder_api.http_transport import AiohttpTransport
 from deepcoder_data.store import ObjectMissingError
 from deepcoder_evaluation.chat import ChatEngine
 from deepcoder_evaluation.folders import ResultFolder
@@ -48,6 +47,8 @@ class Engines:
     @asynccontextmanager
     async def open(self, job: EvaluationJob, folder: ResultFolder) -> AsyncIterator[AwaitedEngine]:
         """The engine for as many answers at once as the job asks for."""
+        from deepcoder_api.http_transport import AiohttpTransport  # a quarter of a second of every command line's start
+
         # An engine that vanished is noticed by its silence, long before an answer's deadline.
         transport = AiohttpTransport(
             connections=job.in_flight + 8,

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from deepcoder_api.connections import SILENT_SECONDS, keepalive_options
 from deepcoder_api.grading import GradeResult, IsolationReport, Verdict
-from deepcoder_api.http_transport import AiohttpTransport
 from deepcoder_api.problems import TestSuite, canonical_json
 from deepcoder_sandbox.client_errors import GradeRefusedError, Reason, TryAgainError
 
@@ -37,6 +36,8 @@ class Replica:
         transport: httpx.AsyncBaseTransport | None = None,
         host: str | None = None,
     ) -> None:
+        from deepcoder_api.http_transport import AiohttpTransport  # a quarter of a second of every command line's start
+
         socket_path = url.removeprefix("unix://") if url.startswith("unix://") else None
         self.url = url
         self.in_flight = 0

@@ -8,6 +8,7 @@ from deepcoder_api.algorithm import Algorithm
 from deepcoder_api.grading import Verdict
 from deepcoder_api.presets import GRPO_PLUS
 from deepcoder_api.resolved_stage import ResolvedStage
+from deepcoder_api.rollout import Heartbeat
 from deepcoder_trainer.orchestrator.timetable import Timetable
 from deepcoder_trainer.samples import Sample
 
@@ -31,6 +32,14 @@ def sample(**changes: Any) -> Sample:
         "epoch": 0,
     }
     return Sample(**{**values, **changes})
+
+
+def beat(name: str, url: str, version: int) -> Heartbeat:
+    """What a ready rollout server of attempt 1 says of itself, all of it at one address."""
+    return Heartbeat(
+        server=name, generate_url=url, agent_url=url, shards_url=url, node="machine", attempt=1, version=version,
+        ready=True,
+    )  # fmt: skip
 
 
 def stage(steps: int = 3, prompts: int = 2, *, limit: int = 64, algorithm: Algorithm = GRPO_PLUS, **changes: Any):

@@ -12,7 +12,6 @@ import pytest
 
 from deepcoder_api.artifacts import FileDigest
 from deepcoder_api.problems import Problem, StdinTest
-from deepcoder_api.rollout import Heartbeat
 from deepcoder_data.store import ObjectStore
 from deepcoder_sandbox.client import SandboxClient
 from deepcoder_trainer.orchestrator.assembly import Given, assemble
@@ -20,6 +19,7 @@ from deepcoder_trainer.orchestrator.cursor import Draw
 from deepcoder_trainer.orchestrator.failures import RequestRefused
 from deepcoder_trainer.orchestrator.metrics import RunMetrics
 from deepcoder_trainer.rank_protocol import CommandResult, RankShards
+from tests.orchestrator_builders import beat
 from tests.resolved_runs import resolved_run
 from tests.tiny_models import write_tokenizer
 
@@ -40,16 +40,12 @@ async def test_keeping_what_older_weights_computed_is_ordered_and_told_with_each
     write_tokenizer(tmp_path / "model")
     run = resolved_run(rollout={"keepKv": keep_kv})
     given = Given(run, 1, "s3://bucket/dataset", tmp_path / "model", tmp_path / "work")
-    beat = Heartbeat(
-        server="a", generate_url="http://a", agent_url="http://a", shards_url="http://a", node="n", attempt=1,
-        version=0, ready=True,
-    )  # fmt: skip
     async with httpx.AsyncClient(transport=httpx.MockTransport(refuse)) as client:
         made = assemble(
             given, problems={"a": PROBLEM}, held_out={}, store=cast(ObjectStore, None), client=client,
             sandbox=cast(SandboxClient, None), metrics=RunMetrics(), stop=asyncio.Event(),
         )  # fmt: skip
-        made.registry.heard(beat)
+        made.registry.heard(beat("a", "http://a", version=0))
         with pytest.raises(RequestRefused):
             await made.loop.sampler.group(Draw("a", 0), run.stages[0])
         publishing = asyncio.create_task(made.weights.publish(1))

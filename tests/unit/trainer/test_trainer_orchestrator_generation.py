@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 import pytest
 
-from deepcoder_api.rollout import Heartbeat
 from deepcoder_trainer.orchestrator.failures import NoRollout, RequestRefused
 from deepcoder_trainer.orchestrator.generation import (
     Answer,
@@ -26,6 +25,7 @@ from deepcoder_trainer.orchestrator.generation import (
     parse_answer,
 )
 from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry, Server
+from tests.orchestrator_builders import beat
 
 QUESTION = Question("a/0/0", (5, 6), max_tokens=4, temperature=0.6, seed=77)
 CHOICE: dict[str, Any] = {
@@ -84,13 +84,6 @@ async def never() -> None:
 
 def register(registry: RolloutRegistry, name: str, url: str) -> Server:
     return registry.heard(beat(name, url, version=3))
-
-
-def beat(name: str, url: str, version: int) -> Heartbeat:
-    return Heartbeat(
-        server=name, generate_url=url, agent_url=url, shards_url=url, node="machine", attempt=1, version=version,
-        ready=True,
-    )  # fmt: skip
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ import pytest
 from deepcoder_api.grading import Verdict
 from deepcoder_api.presets import GRPO_PLUS
 from deepcoder_api.problems import Problem
-from deepcoder_api.rollout import Heartbeat
 from deepcoder_trainer.orchestrator.admission import Admission
 from deepcoder_trainer.orchestrator.cursor import Cursor, sample_seed
 from deepcoder_trainer.orchestrator.generation import Generator
@@ -36,7 +35,7 @@ from deepcoder_trainer.orchestrator.registry import Policy, RolloutRegistry
 from deepcoder_trainer.orchestrator.sampling import Sampler
 from deepcoder_trainer.orchestrator.timetable import Timetable
 from deepcoder_trainer.samples import Sample
-from tests.orchestrator_builders import stage
+from tests.orchestrator_builders import beat, stage
 
 STEPS, PROMPTS, SAMPLES, LIMIT, SEED = 24, 4, 4, 256, 5
 SECONDS_PER_TOKEN = 0.0003
@@ -93,7 +92,7 @@ class Servers:
         struck = time.monotonic()
         while True:
             for name in self._names:
-                self._beat(name)
+                self.registry.heard(beat(name, f"http://{name}", self.registry.wanted.version))
             self.registry.expire()
             if time.monotonic() - struck > FAULT_SECONDS:
                 struck = time.monotonic()
@@ -108,21 +107,6 @@ class Servers:
         else:
             self._broken.setdefault(name, asyncio.Event()).set()
         self._names.append(f"server-{self.faults + 2}")
-
-    def _beat(self, name: str) -> None:
-        url, wanted = f"http://{name}", self.registry.wanted
-        self.registry.heard(
-            Heartbeat(
-                server=name,
-                generate_url=url,
-                agent_url=url,
-                shards_url=url,
-                node=name,
-                attempt=wanted.attempt,
-                version=wanted.version,
-                ready=True,
-            )
-        )
 
 
 class Right(Grader):

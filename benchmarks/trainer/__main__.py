@@ -90,7 +90,7 @@ def main() -> None:
 def _measure(part: str, place: Place, chosen: argparse.Namespace) -> dict[str, Any]:
     seeds, steps = range(chosen.seeds), chosen.steps
     ways: dict[str, Callable[[], dict[str, Any]]] = {
-        "a": lambda: time_to_score.measure(place, seeds, steps, chosen.threshold),
+        "a": lambda: time_to_score.measure(place, chosen.seeds, steps, chosen.threshold),
         "b": lambda: overlap.measure(place, seeds, steps),
         "d": lambda: waiting.measure_idle(place, seeds, steps),
         "f": lambda: waiting.measure_checkpoints(place, seeds, steps),

@@ -29,6 +29,10 @@ from deepcoder_data.folders import download_folder
 STEPS = 30
 EVERY = 1
 THRESHOLD = 0.8
+LEARNING_RATE = 1.5e-4
+"""With the quickstart's 5e-4 it takes three or four steps, of which the first fills an asynchronous run's pipe."""
+TRIED_PER_SEED = 2
+"""A base model may have nothing to reach the threshold with: so many are tried for each seed that is asked for."""
 STALENESS = 1
 TRL_STEP_SECONDS = 600.0
 WAYS = ("trl", "ours", "ours_async")
@@ -43,18 +47,29 @@ class Curve:
     weights: Mapping[int, Path]
 
 
-def measure(place: Place, seeds: Sequence[int], steps: int | None, threshold: float = THRESHOLD) -> dict[str, Any]:
-    """Train each way on each seed, then measure what each has kept. Raises what a part of it failed with."""
-    found = []
+def measure(place: Place, count: int, steps: int | None, threshold: float = THRESHOLD) -> dict[str, Any]:
+    """Train each way on each seed, then measure what each has kept, until `count` seeds were reached by every way.
+
+    All that were tried are told. Raises what a part of it failed with.
+    """
+    found: list[dict[str, Any]] = []
     with grading(None, place.say) as sandbox:
-        for seed in seeds:
+        while missing(found, count):
+            seed = len(found)
             found.append({"seed": seed, **_seed(place, sandbox, seed, steps or STEPS, threshold)})
     return summary(found, threshold)
 
 
+def missing(found: Sequence[Mapping[str, Any]], count: int) -> bool:
+    """Whether another seed is to be tried: too few were reached by every way, and not all that may be were tried."""
+    reached = sum(all(one["seconds_reached"] is not None for one in seed["ways"].values()) for seed in found)
+    return reached < count and len(found) < count * TRIED_PER_SEED
+
+
 def _seed(place: Place, sandbox: str, seed: int, steps: int, threshold: float) -> dict[str, Any]:
     base = place.base(seed)
-    shape = Shape("trl", steps, seed, checkpoint_every=EVERY, keep_last=KEEP_ALL)
+    rate = {"learningRate": LEARNING_RATE}
+    shape = Shape("trl", steps, seed, checkpoint_every=EVERY, keep_last=KEEP_ALL, optimizer=rate)
     ours = {
         name: our_run.train(
             dataclasses.replace(shape, name=name.replace("_", "-"), max_staleness=staleness), base, place, sandbox

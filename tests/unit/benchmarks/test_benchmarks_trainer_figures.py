@@ -96,6 +96,17 @@ def test_ratio_is_the_median_over_seeds_that_both_reached() -> None:
     assert time_to_score.summary([ways(None, 50, 50)], 0.8)["seconds_to_080_trl_over_ours"] is None
 
 
+def test_seeds_are_tried_until_enough_were_reached_by_every_way() -> None:
+    """A base model that cannot reach the threshold is told and another one tried, but not for ever."""
+    good, bad = ways(100, 50, 25), ways(100, 50, None)
+    assert time_to_score.missing([], 1)
+    assert not time_to_score.missing([good], 1)
+    assert time_to_score.missing([bad], 1)
+    assert not time_to_score.missing([bad, bad], 1)
+    assert time_to_score.missing([good, bad, good], 3)
+    assert not time_to_score.missing([good, bad, good, good], 3)
+
+
 def test_trls_parts_are_told_apart() -> None:
     """Sampling, its grades and what follows them are inside a training step's time; each second counts once."""
     first = {"sync_weights": 0.5, "sample": 4.0, "grade": 3.0, "all_of_sampling": 8.0, "all_of_training_step": 10.0}

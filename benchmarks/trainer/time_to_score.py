@@ -29,7 +29,7 @@ from deepcoder_data.folders import download_folder
 STEPS = 30
 EVERY = 1
 THRESHOLD = 0.8
-LEARNING_RATE = 1e-4
+LEARNING_RATE = 1.5e-4
 """With the quickstart's 5e-4 it takes three or four steps, of which the first fills an asynchronous run's pipe."""
 TRIED_PER_SEED = 2
 """A base model may have nothing to reach the threshold with: so many are tried for each seed that is asked for."""

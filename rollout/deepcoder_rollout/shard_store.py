@@ -41,9 +41,12 @@ class ShardStore:
         return self._root / "version-{}-{}".format(*self._version)
 
     def clear(self) -> None:
-        """An empty root: what an earlier process left is of no use."""
+        """A root without what an earlier process or version left, which is of no use.
+
+        A thread of a fetch that was given up may still write there: its file goes the next time.
+        """
         shutil.rmtree(self._root, ignore_errors=True)
-        self._root.mkdir(parents=True)
+        self._root.mkdir(parents=True, exist_ok=True)
         self._version, self._held, self._coming = NOTHING, {}, set()
 
     def begin(self, order: WeightOrder) -> list[Shard]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import httpx
@@ -86,6 +87,28 @@ def test_another_version_takes_the_place_of_the_last(store: ShardStore) -> None:
     assert list(store.folder.iterdir()) == []
     with pytest.raises(GoneError):
         store.find((1, 3), "a.safetensors")
+
+
+def test_a_thread_that_still_writes_does_not_stop_the_next_version(
+    store: ShardStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A download that was given up may make its file while the old version is removed."""
+    store.begin(order(1, shard("a")))
+    late, remove = store.unfinished(shard("a")), shutil.rmtree
+
+    def remove_beside_it(folder: Path, *, ignore_errors: bool) -> None:
+        remove(folder, ignore_errors=ignore_errors)
+        late.parent.mkdir(parents=True)
+        late.write_bytes(b"late")
+
+    monkeypatch.setattr(shutil, "rmtree", remove_beside_it)
+    one = shard("a", b"newer")
+    assert store.begin(order(2, one)) == [one]
+    arrive(store, one, b"newer")
+    assert store.find((1, 2), "a").read_bytes() == b"newer"
+    monkeypatch.undo()
+    store.begin(order(3, one))
+    assert not late.exists()
 
 
 def test_a_shard_with_another_checksum_than_announced_now_is_fetched_again(store: ShardStore) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -36,6 +37,7 @@ from tests.shard_sources import held
 SHARDS = 5
 RULES = FetchRules(trainer_pause_seconds=0.005, first_poll_seconds=0.002, last_poll_seconds=0.01)
 SETTLE_SECONDS = 30.0
+ANSWER_SECONDS = 5.0
 
 
 def files(version: int) -> dict[str, bytes]:
@@ -83,6 +85,7 @@ class World:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._loop = asyncio.get_running_loop()
         self.peers: dict[str, Peer] = {}
         self.from_trainer: Counter[tuple[int, str]] = Counter()
         self.ranks = RankChannel()
@@ -108,6 +111,14 @@ class World:
         to.write_bytes(content)
 
     def _from_peer(self, host: str, version: tuple[int, int], name: str) -> bytes:
+        """A store is its event loop's alone: a peer looks there, as its server does, not in the thread that asks."""
+        asked = asyncio.run_coroutine_threadsafe(self._served(host, version, name), self._loop)
+        try:
+            return asked.result(ANSWER_SECONDS)
+        except (TimeoutError, CancelledError):  # the world has ended
+            raise SourceError("silent", host) from None
+
+    async def _served(self, host: str, version: tuple[int, int], name: str) -> bytes:
         peer = self.peers.get(host)
         if peer is None or peer.silent:
             raise SourceError("silent" if peer else "unreachable", host)

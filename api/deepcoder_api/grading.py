@@ -25,7 +25,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from deepcoder_api.problems import Strict
+from deepcoder_api.problems import MAX_TEST_SECONDS, Strict, TestSuite
 
 
 class Verdict(StrEnum):
@@ -52,10 +52,16 @@ MAX_DEADLINE_SECONDS = 24 * 3600.0
 class Limits(Strict):
     """What one program may use on one test. CPU time has the bound of the wall clock."""
 
-    timeout_seconds: float = Field(default=6.0, gt=0, le=300)
+    timeout_seconds: float = Field(default=6.0, gt=0, le=MAX_TEST_SECONDS)
     memory_mib: int = Field(default=512, ge=32, le=65536)
     output_mib: int = Field(default=4, ge=1, le=64)
     processes: int = Field(default=16, ge=1, le=1024)
+
+    def of_suite(self, suite: TestSuite) -> Limits:
+        """What counts for a suite: its own time limit where it states one."""
+        if suite.timeout_seconds is None:
+            return self
+        return self.model_copy(update={"timeout_seconds": suite.timeout_seconds})
 
 
 class GradeRequest(Strict):

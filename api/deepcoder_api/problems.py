@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 MAX_TEST_BYTES = 16 * 1024 * 1024
 MAX_CHECKER_CHARACTERS = 256 * 1024
 MAX_MATH_CHARACTERS = 1000
+MAX_TEST_SECONDS = 300
 
 
 class Strict(BaseModel):
@@ -65,8 +66,8 @@ class Problem(Strict):
 
     `prompt` is what the model reads. `entry_point` names the function (`f`) or method (`Solution.f`) that
     function and assertion tests call. `program_prefix` is put before a program that continues it (HumanEval).
-    `tolerance` and `checker` are as in TestSuite. `solution` is a program known to be right, where the source has
-    one; of a problem with math tests it is the value.
+    `tolerance`, `checker` and `timeout_seconds` are as in TestSuite. `solution` is a program known to be right, where
+    the source has one; of a problem with math tests it is the value.
     """
 
     id: str = Field(min_length=1, max_length=512)
@@ -77,6 +78,7 @@ class Problem(Strict):
     tests: tuple[Test, ...]
     tolerance: Tolerance | None = None
     checker: str | None = Field(default=None, max_length=MAX_CHECKER_CHARACTERS)
+    timeout_seconds: float | None = Field(default=None, gt=0, le=MAX_TEST_SECONDS)
     solution: str | None = None
     source: str = ""
     metadata: dict[str, str] = Field(default_factory=dict)
@@ -93,7 +95,8 @@ class TestSuite(Strict):
     Numbers are compared within `tolerance` where the problem states one, else exactly. `checker` is for problems with
     several right answers: a program that defines `check(input, output, expected) -> bool` and decides in place of the
     comparison. Of a stdin test it gets the texts, of a function test the arguments and both values; assertion tests
-    have none. It is the problem's, never the model's, and runs in a process of its own.
+    have none. It is the problem's, never the model's, and runs in a process of its own. `timeout_seconds` of one test
+    stands in place of the limit that the caller gives; math tests have neither.
     """
 
     __test__ = False  # pytest: this is not a test class
@@ -102,6 +105,7 @@ class TestSuite(Strict):
     tests: tuple[Test, ...] = Field(min_length=1)
     tolerance: Tolerance | None = None
     checker: str | None = Field(default=None, max_length=MAX_CHECKER_CHARACTERS)
+    timeout_seconds: float | None = Field(default=None, gt=0, le=MAX_TEST_SECONDS)
 
     def content_hash(self) -> str:
         """The sha256, in hex, of the canonical JSON of this suite. Worked out once."""
@@ -115,7 +119,11 @@ class TestSuite(Strict):
 def test_suite(problem: Problem) -> TestSuite:
     """The part of `problem` that a grader needs. Raises pydantic.ValidationError when it has no tests."""
     return TestSuite(
-        entry_point=problem.entry_point, tests=problem.tests, tolerance=problem.tolerance, checker=problem.checker
+        entry_point=problem.entry_point,
+        tests=problem.tests,
+        tolerance=problem.tolerance,
+        checker=problem.checker,
+        timeout_seconds=problem.timeout_seconds,
     )
 
 

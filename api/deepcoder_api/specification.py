@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from deepcoder_api.grading import Limits, Profile
+from deepcoder_api.problems import MAX_TEST_SECONDS
 
 Name = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
 PartName = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
@@ -74,7 +75,12 @@ class StorageSpec(Specification):
 class SandboxLimits(Specification):
     """What one model-written program may use on one test."""
 
-    timeout_seconds: float = Field(default=6, gt=0, le=300, description="Wall-clock and CPU seconds for one test.")
+    timeout_seconds: float = Field(
+        default=6,
+        gt=0,
+        le=MAX_TEST_SECONDS,
+        description="Wall-clock and CPU seconds for one test of a problem that has no limit of its own.",
+    )
     memory_mib: int = Field(default=512, ge=64, le=65536, alias="memoryMiB", description="Memory in MiB.")
     output_mib: int = Field(
         default=4, ge=1, le=64, alias="outputMiB", description="Standard output and error in MiB, each."

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from deepcoder_api.algorithm_spec import AlgorithmSpec
 from deepcoder_api.difficulty_spec import Difficulty
+from deepcoder_api.problems import MAX_TEST_SECONDS
 from deepcoder_api.specification import (
     ModelSource,
     ObjectUri,
@@ -118,9 +119,21 @@ class ProblemSource(Specification):
         return self
 
 
+TestTimeout = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        le=MAX_TEST_SECONDS,
+        description="Wall-clock and CPU seconds for one test, of its problems that state no limit of their own; "
+        "sandbox.limits.timeoutSeconds when absent. Not for math.",
+    ),
+]
+
+
 class DataSource(ProblemSource):
     """Problems to train on."""
 
+    timeout_seconds: TestTimeout = None
     tests: TestLimit = Field(default=TestLimit(), description="Which of a problem's tests are used.")
 
 
@@ -321,6 +334,8 @@ class CheckpointSpec(Specification):
 
 class ValidationSource(DecontaminationSource):
     """Problems that are asked while the run trains, and never trained on: what is near to them is dropped."""
+
+    timeout_seconds: TestTimeout = None
 
 
 class ValidationSpec(Specification):

@@ -33,7 +33,7 @@ from deepcoder_trainer.orchestrator.failures import OrchestratorError
 from tests.s3_server import S3ServerError
 
 FOLDER = ROOT / "build" / "bench"
-PARTS = "abcdefg"
+PARTS = "abcdefgh"
 EXIT_INTERRUPTED = 130
 FAILURES = (
     ProcessFailedError, LocalSandboxError, SandboxError, OrchestratorError, S3ServerError, TimeoutError, OSError,
@@ -95,6 +95,7 @@ def _measure(part: str, place: Place, chosen: argparse.Namespace) -> dict[str, A
         "d": lambda: waiting.measure_idle(place, seeds, steps),
         "f": lambda: waiting.measure_checkpoints(place, seeds, steps),
         "g": lambda: useful_groups.measure(place, seeds, steps),
+        "h": lambda: useful_groups.measure_hopeless(place, seeds, steps),
     }
     return ways[part]() if part in ways else other_parts.measure(part, place.folder, trial=steps is not None)
 

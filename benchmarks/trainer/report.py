@@ -29,6 +29,8 @@ FIGURES = (
     Figure("f", "checkpoint_wait_share", "under 0.02"),
     Figure("g", "filter_over_dynamic_tokens", ""),
     Figure("g", "filter_training_over_dynamic_tokens", ""),
+    Figure("h", "hopeless_filter_over_dynamic_tokens", ""),
+    Figure("h", "hopeless_filter_training_over_dynamic_tokens", ""),
 )
 
 

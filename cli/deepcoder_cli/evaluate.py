@@ -72,7 +72,9 @@ def evaluate(
     in_flight: Annotated[int, typer.Option(help="Answers asked for at once.", min=1, max=65536)] = 64,
     answer_seconds: Annotated[float, typer.Option(help="Longest wait for one answer with all retries.", min=1)] = 7200,
     profile: Annotated[Profile, typer.Option(help="Which grader's rules.")] = "strict",
-    timeout: Annotated[float, typer.Option(help="Seconds for one test.", min=0.1, max=300)] = LIMITS.timeout_seconds,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds for one test that has no limit of its own.", min=0.1, max=300)
+    ] = LIMITS.timeout_seconds,
     memory: Annotated[int, typer.Option(help="MiB for one program.", min=32, max=65536)] = LIMITS.memory_mib,
     sandbox: Annotated[
         str | None, typer.Option(help="A grading server that is there, in place of a local one.")

@@ -43,7 +43,9 @@ def grade(
     format: Annotated[Format, typer.Option(help="Whose rows the problems are; jsonl: the project's own.")] = "jsonl",
     output: Annotated[Path | None, typer.Option(help="Write every answer's grade as JSON.", metavar="FILE")] = None,
     profile: Annotated[Profile, typer.Option(help="Which grader's rules.")] = "strict",
-    timeout: Annotated[float, typer.Option(help="Seconds for one test.", min=0.1, max=300)] = LIMITS.timeout_seconds,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds for one test that has no limit of its own.", min=0.1, max=300)
+    ] = LIMITS.timeout_seconds,
     memory: Annotated[int, typer.Option(help="MiB for one program.", min=32, max=65536)] = LIMITS.memory_mib,
     all_tests: Annotated[bool, typer.Option("--all-tests", help="Run the tests after a failed one too.")] = False,
     workers: Annotated[

@@ -37,6 +37,7 @@ SCHEMA = pa.schema(
         pa.field("tests", pa.large_string(), nullable=False),
         pa.field("tolerance", pa.string()),
         pa.field("checker", pa.string()),
+        pa.field("timeout_seconds", pa.float64()),
         pa.field("solution", pa.string()),
         pa.field("source", pa.string(), nullable=False),
         pa.field("metadata", pa.string(), nullable=False),

@@ -43,7 +43,8 @@ class _Candidate:
     """The program of a request, in whatever processes its tests need. `close` must follow."""
 
     def __init__(self, launcher: Launcher, suite: TestSuite, request: GradeRequest) -> None:
-        self._entry_point, self._limits, self._program = suite.entry_point, request.limits, request.program
+        self._entry_point, self._program = suite.entry_point, request.program
+        self._limits = request.limits.of_suite(suite)
         self._launcher = launcher.suited_to(request.program)
         self._answers = Answers(launcher, suite, request.profile)
         calls = [test for test in suite.tests if isinstance(test, FunctionTest)]

@@ -33,8 +33,8 @@ class Rules:
 
 def longest_wait(inputs: Inputs, limits: Limits) -> float:
     """Seconds after which a grade is no longer waited for: a few programs that use up the time of all their tests."""
-    most_tests = max((len(suite.tests) for suite in inputs.suites.values()), default=0)
-    return max(LEAST_DEADLINE_SECONDS, 60.0 + 4 * limits.timeout_seconds * most_tests)
+    longest = max((len(one.tests) * limits.of_suite(one).timeout_seconds for one in inputs.suites.values()), default=0)
+    return max(LEAST_DEADLINE_SECONDS, 60.0 + 4 * longest)
 
 
 async def grade_answers(

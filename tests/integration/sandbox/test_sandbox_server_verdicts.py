@@ -142,6 +142,26 @@ async def test_cpu_time_is_bound_like_wall_time(grade):
     assert result.verdict is Verdict.TIME_LIMIT, result
 
 
+@pytest.mark.parametrize("kind", ["stdin", "function", "assertion"])
+async def test_a_problems_own_time_limit_stands_in_place_of_the_callers(grade, kind):
+    """One that is longer lets a slow program pass, one that is shorter ends it."""
+    tests = {
+        "stdin": StdinTest(input="7\n", output="14\n"),
+        "function": FunctionTest(arguments=[7], expected=14),
+        "assertion": AssertionTest(code="def check(f): assert f(7) == 14"),
+    }
+    program = (
+        "import time\ndef f(n):\n    time.sleep(2.5)\n    return 2 * n\n"
+        "if __name__ == '__main__': print(f(int(input())))"
+    )
+    suite = TestSuite(entry_point="f", tests=(tests[kind],))
+    long, short = (suite.model_copy(update={"timeout_seconds": seconds}) for seconds in (20.0, 1.0))
+    assert (await grade(long, program, Limits(timeout_seconds=1))).accepted
+    result = await grade(short, program, Limits(timeout_seconds=20))
+    assert result.verdict is Verdict.TIME_LIMIT
+    assert "more than 1 s" in result.detail
+
+
 async def test_tests_of_several_kinds_may_alternate(grade):
     """Each has the process that it needs, whatever the one before it was."""
     call, check = FunctionTest(arguments=[3], expected=6), AssertionTest(code="def check(f): assert f(4) == 8")

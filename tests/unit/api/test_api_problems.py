@@ -23,7 +23,8 @@ CANONICAL = (
     '{"checker":null,"entry_point":"f","tests":['
     '{"input":"1\\n","kind":"stdin","output":"2\\n"},'
     '{"arguments":[1,{"a":[null,true],"b":2}],"expected":"é","kind":"function"},'
-    '{"code":"def check(candidate): assert candidate(1) == 2","kind":"assertion"}],"tolerance":null}'
+    '{"code":"def check(candidate): assert candidate(1) == 2","kind":"assertion"}],'
+    '"timeout_seconds":null,"tolerance":null}'
 )
 
 
@@ -46,10 +47,11 @@ def test_equal_suites_have_equal_hashes() -> None:
         SUITE.model_copy(update={"entry_point": "g"}),
         SUITE.model_copy(update={"tests": SUITE.tests[:2]}),
         SUITE.model_copy(update={"tests": SUITE.tests[::-1]}),
+        SUITE.model_copy(update={"timeout_seconds": 2.0}),
     ],
 )
 def test_another_suite_has_another_hash(other: TestSuite) -> None:
-    """Entry point, tests and their order all count."""
+    """Entry point, tests, their order and their time all count."""
     assert other.content_hash() != SUITE.content_hash()
 
 

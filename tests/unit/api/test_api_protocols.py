@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from deepcoder_api.grading import GradeRequest, GradeResult, Limits, TestResult, Verdict
+from deepcoder_api.problems import StdinTest, TestSuite
 from deepcoder_api.rollout import Heartbeat, WeightOrder
 from deepcoder_api.specification import SandboxLimits
 
@@ -72,6 +73,18 @@ def test_limits_of_a_spec_are_limits_of_the_grader() -> None:
     assert Limits(**given.model_dump()) == Limits()
     edges = SandboxLimits.model_validate({"timeoutSeconds": 300, "memoryMiB": 64, "outputMiB": 64, "processes": 1024})
     assert Limits(**edges.model_dump()).processes == 1024
+
+
+def test_a_suites_own_time_limit_stands_in_place_of_the_callers() -> None:
+    """Longer or shorter; the other limits are the caller's, and so is the time of a suite that states none."""
+    limits, tests = Limits(timeout_seconds=12, memory_mib=64), (StdinTest(input="", output=""),)
+    assert limits.of_suite(TestSuite(tests=tests)) == limits
+    for seconds in (6.0, 20.0):
+        own = limits.of_suite(TestSuite(tests=tests, timeout_seconds=seconds))
+        assert (own.timeout_seconds, own.memory_mib) == (seconds, 64)
+    for wrong in (0, 301):
+        with pytest.raises(ValidationError, match="timeout_seconds"):
+            TestSuite(tests=tests, timeout_seconds=wrong)
 
 
 def test_answers_survive_their_json() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from benchmarks.trainer.our_run import Generated, tokens_of
 from benchmarks.trainer.runs import Shape, quickstart_run
 from benchmarks.trainer.step_log import Step
-from benchmarks.trainer.useful_groups import WAYS, Taken, figures, summary, taken
+from benchmarks.trainer.useful_groups import HOPELESS_OUTPUT, WAYS, Taken, figures, half_hopeless, summary, taken
 from deepcoder_api.resolve import ResolvedRun
 
 METRICS = """# HELP vllm:generation_tokens_total Number of generation tokens processed.
@@ -22,7 +23,7 @@ vllm:prompt_tokens_total{engine="0",model_name="policy"} 7.0
 
 
 def way(useful: float, training: int, rating: int = 0) -> Taken:
-    return Taken(Generated(rating, training), useful, 100, 2.0)
+    return Taken(Generated(rating, training), useful, 100, 2.0, 512, {})
 
 
 def run_by(name: str) -> ResolvedRun:
@@ -59,8 +60,9 @@ def test_useful_groups_are_those_with_signal() -> None:
     steps = [
         Step(number, 2.0 * number, {}, 1.0, 0.0, 100, 0.5, 0.0, signal) for number, signal in ((1, 0.5), (2, 0.25))
     ]
-    found = taken(steps, Generated(0, 200), 16)
+    found = taken(steps, Generated(0, 200), 16, 40, {"too_hard": 8})
     assert (found.useful, found.groups, found.seconds_per_step, found.tokens) == (12.0, 32, 2.0, 200)
+    assert (found.problems, found.dropped) == (40, {"too_hard": 8})
 
 
 def test_ratios_are_medians_over_seeds() -> None:
@@ -84,6 +86,21 @@ def test_ways_differ_in_nothing_but_the_filter_and_dynamic_sampling() -> None:
     assert (plain.algorithm.most_replaced_per_step, dynamic.algorithm.most_replaced_per_step) == (0, 144)
     assert dynamic.spec.data == plain.spec.data
     assert dynamic.algorithm.model_copy(update={"max_draws_per_prompt": 1}) == plain.algorithm
+
+
+def test_every_second_problem_is_made_hopeless_and_nothing_else_is_changed(tmp_path: Path) -> None:
+    """Same model, prompts and inputs; asked a second time the folder is as it is."""
+    base = tmp_path / "base"
+    (base / "model").mkdir(parents=True)
+    problems = [{"id": str(number), "tests": [{"input": "1\n", "output": "2\n"}]} for number in range(5)]
+    (base / "training.jsonl").write_text("".join(json.dumps(problem) + "\n" for problem in problems))
+    for _ in range(2):
+        folder = half_hopeless(base, tmp_path / "half")
+        assert (folder / "model").resolve() == base / "model"
+        found = [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
+        assert found[0::2] == problems[0::2]
+        assert [problem["id"] for problem in found] == ["0", "1", "2", "3", "4"]
+        assert [problem["tests"] for problem in found[1::2]] == [[{"input": "1\n", "output": HOPELESS_OUTPUT}]] * 2
 
 
 def test_generated_tokens_are_the_servers_own_count() -> None:

@@ -173,3 +173,5 @@ def test_wait_for_a_grade_grows_with_what_a_program_may_use():
     many = few.model_copy(update={"tests": few.tests[:1] * 300})
     assert longest_wait(Inputs(1, {"few": few}, ()), Limits()) == 600
     assert longest_wait(Inputs(1, {"few": few, "many": many}, ()), Limits()) == 60 + 4 * 6 * 300
+    slow = many.model_copy(update={"timeout_seconds": 10.0})
+    assert longest_wait(Inputs(1, {"few": few, "slow": slow}, ()), Limits()) == 60 + 4 * 10 * 300

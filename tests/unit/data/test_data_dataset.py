@@ -18,6 +18,7 @@ from tests.problem_builders import problem
 EVERY_SHAPE = [
     problem("all", entry_point="f", program_prefix="x = 1\n", source="here", metadata={"level": "hard"}),
     problem("bare", solution=None),
+    problem("timed", timeout_seconds=2.5),
     problem("near", tolerance={"absolute": 1e-9}, checker="def check(input, output, expected):\n    return True\n"),
     problem(
         "calls", tests=[{"kind": "function", "arguments": [2**70, 0.1, None, {"a": []}], "expected": [[-1.5e300]]}]

@@ -20,7 +20,7 @@ from deepcoder_data.dataset import read_dataset
 from deepcoder_data.source_files import NamedFile
 from deepcoder_data.termination import PermanentError
 from deepcoder_sandbox.client import SandboxClient
-from deepcoder_trainer.preparation.contents import SourceContent
+from deepcoder_trainer.preparation.contents import SourceContent, of_source
 from deepcoder_trainer.preparation.decontamination import read_benchmarks
 from deepcoder_trainer.preparation.keys import Digests, dataset_key
 from deepcoder_trainer.preparation.pipeline import select
@@ -280,6 +280,7 @@ def test_what_does_not_shape_a_dataset_does_not_change_its_key() -> None:
         {"data": {"sources": [{"name": "made", "format": "humaneval", "uri": "file:///problems.jsonl"}]}},
         {"data": {"sources": [{"name": "other", "format": "jsonl", "uri": "file:///problems.jsonl"}]}},
         {"data": {"sources": [{**SOURCES[0], "tests": {"maxCount": 15}}]}},
+        {"data": {"sources": [{**SOURCES[0], "timeoutSeconds": 6}]}},
         {"data": {"sources": [{**SOURCES[0], "format": "livecodebench", "window": {"from": "2023-05-01"}}]}},
         {"sandbox": {"limits": {"timeoutSeconds": 7}}},
         {"sandbox": {"profile": "lcb-v5"}},
@@ -357,6 +358,16 @@ class Sandbox(SandboxClient):
     async def grade(self, suite: Any, program: str, **arguments: Any) -> GradeResult:
         self.asked.append(arguments)
         return GradeResult(id=arguments["id"], verdict=Verdict.ACCEPTED)
+
+
+def test_a_sources_time_limit_is_that_of_its_problems_that_state_none() -> None:
+    """And none where neither states one: the sandbox's limits say then."""
+    timed = DataSource.model_validate({**SOURCES[0], "timeoutSeconds": 6})
+    untimed = DataSource.model_validate(SOURCES[0])
+    own = problem("a", timeout_seconds=2)
+    found = [of_source(one, source) for source in (timed, untimed) for one in (own, problem("b"))]
+    assert [one.timeout_seconds for one in found] == [2, 6, 2, None]
+    assert {one.source for one in found} == {"made"}
 
 
 async def test_a_solution_is_run_as_answers_will_be() -> None:

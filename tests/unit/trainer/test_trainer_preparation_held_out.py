@@ -38,6 +38,14 @@ def test_the_problems_of_all_sources_are_written_beside_the_dataset(tmp_path: Pa
     assert [benchmark.name for benchmark in read.benchmarks] == ["validation held-out", "validation more"]
 
 
+def test_a_sources_time_limit_is_that_of_its_problems(tmp_path: Path) -> None:
+    """As for those that are trained on."""
+    given = content(tmp_path, json_lines([problem("a"), problem("b", prompt="other", timeout_seconds=2)]))
+    timed = given.source.model_copy(update={"timeout_seconds": 6.0})
+    read = held_out(SourceContent(timed, given.files))
+    assert [one.timeout_seconds for one in read.problems] == [6.0, 2.0]
+
+
 def test_a_prompt_that_is_too_long_is_not_asked_and_not_trained_on(tmp_path: Path) -> None:
     """The others are; the source still keeps its statement apart."""
     read = held_out(content(tmp_path, json_lines([problem("a"), problem("long", prompt="x" * 41)])))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from deepcoder_api.problems import Problem
-from deepcoder_api.training_run import ProblemSource
+from deepcoder_api.training_run import DataSource, ProblemSource, ValidationSource
 from deepcoder_data.causes import cause
 from deepcoder_data.folders import DamagedError
 from deepcoder_data.rows import BadRow, SkippedRow
@@ -31,6 +31,12 @@ def field_of(field: Field, source: ProblemSource) -> str:
     """The path of a source's URI in the specification."""
     place = "validation.sources" if field == "validation" else f"data.{field}"
     return f"spec.{place}[{source.name}].uri"
+
+
+def of_source(problem: Problem, source: DataSource | ValidationSource) -> Problem:
+    """The problem with its source's name, and the source's time limit where it has none of its own."""
+    seconds = source.timeout_seconds if problem.timeout_seconds is None else problem.timeout_seconds
+    return problem.model_copy(update={"source": source.name, "timeout_seconds": seconds})
 
 
 def read_content(field: Field, content: SourceContent[Source]) -> Iterator[Problem | BadRow | SkippedRow]:

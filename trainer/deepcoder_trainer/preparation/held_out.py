@@ -18,7 +18,7 @@ from deepcoder_data.causes import cause
 from deepcoder_data.dataset import VALIDATION, DatasetWriter
 from deepcoder_data.rows import BadRow, SkippedRow
 from deepcoder_data.termination import PermanentError
-from deepcoder_trainer.preparation.contents import SourceContent, field_of, read_content
+from deepcoder_trainer.preparation.contents import SourceContent, field_of, of_source, read_content
 from deepcoder_trainer.preparation.decontamination import Benchmark
 from deepcoder_trainer.preparation.near_duplicates import StatementIndex, statement_of
 
@@ -74,7 +74,7 @@ def _problems(given: SourceContent[ValidationSource]) -> Iterator[Problem]:
             raise _invalid(given, f"{row.place}: {row.reason}")
         if not row.tests:
             raise _invalid(given, f"problem {row.id!r} has no tests, so that no answer could be accepted")
-        yield row.model_copy(update={"source": given.source.name})
+        yield of_source(row, given.source)
 
 
 def _invalid(given: SourceContent[ValidationSource], said: str) -> PermanentError:

@@ -12,7 +12,7 @@ from deepcoder_api.resolve import ResolvedRun
 from deepcoder_api.training_run import ProblemSource
 from deepcoder_trainer.preparation.rating_conditions import RatingConditions
 
-FORMAT_REVISION = 3
+FORMAT_REVISION = 4
 """Counts changes of the file's schema, of the readers, and of the checks: what an older version wrote is not reused."""
 KEY_DIGITS = 32
 

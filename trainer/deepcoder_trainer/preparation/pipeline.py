@@ -15,7 +15,7 @@ from deepcoder_api.difficulty_spec import Difficulty
 from deepcoder_api.training_run import DataSource
 from deepcoder_data.dataset import DatasetWriter
 from deepcoder_data.rows import BadRow, SkippedRow
-from deepcoder_trainer.preparation.contents import SourceContent, read_content
+from deepcoder_trainer.preparation.contents import SourceContent, of_source, read_content
 from deepcoder_trainer.preparation.keeping import Keeper
 from deepcoder_trainer.preparation.rating import Rater
 from deepcoder_trainer.preparation.selection import Candidate, Selection
@@ -91,7 +91,7 @@ def _candidates(
                 log.warning("row cannot be read", source=source.name, place=row.place, reason=row.reason)
                 yield None
                 continue
-            problem = row.model_copy(update={"source": source.name})
+            problem = of_source(row, source)
             examined = selection.examine(problem)
             if isinstance(examined, Candidate):
                 yield examined

@@ -33,9 +33,18 @@ class ScoredCheckpoint(ScoredStep):
     uri: str
 
 
+class StageAdvance(Strict):
+    """A stage that ended before it had all its steps: its name, its last step, and what its advanceWhen found."""
+
+    stage: str
+    step: int
+    reason: str
+
+
 class TerminationMessage(Strict):
     """What a container says at its end. `cause` is for people; `reason` one word for machines; `uri` what it made;
-    `scores` what an evaluator measured, `best_checkpoint` a trainer's best. Kubernetes keeps 4 KiB of it."""
+    `scores` what an evaluator measured. The rest is a trainer's: what its progress came to after it was last asked,
+    of the stages that ended early the newest. Kubernetes keeps 4 KiB of it."""
 
     outcome: Outcome
     reason: str = Field(default="", max_length=128)
@@ -45,6 +54,10 @@ class TerminationMessage(Strict):
     uri: str | None = None
     scores: tuple[BenchmarkScore, ...] | None = None
     best_checkpoint: ScoredCheckpoint | None = None
+    validation: ScoredStep | None = None
+    reward: float | None = None
+    truncated_fraction: float | None = None
+    advance: StageAdvance | None = None
 
 
 def parse_termination_message(text: str) -> TerminationMessage | None:
@@ -53,14 +66,6 @@ def parse_termination_message(text: str) -> TerminationMessage | None:
         return TerminationMessage.model_validate_json(text)
     except ValidationError:
         return None
-
-
-class StageAdvance(Strict):
-    """A stage that ended before it had all its steps: its name, its last step, and what its advanceWhen found."""
-
-    stage: str
-    step: int
-    reason: str
 
 
 class Progress(Strict):

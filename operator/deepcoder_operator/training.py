@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from deepcoder_api.artifacts import RunPaths
-from deepcoder_api.lifecycle import Progress
+from deepcoder_api.lifecycle import Progress, StageAdvance, TerminationMessage
 from deepcoder_api.training_run import (
     BestCheckpointStatus,
     CheckpointStatus,
@@ -21,7 +21,7 @@ from deepcoder_api.training_run import (
     ValidationStatus,
 )
 from deepcoder_operator import objects, run_objects
-from deepcoder_operator.draft import rfc3339
+from deepcoder_operator.draft import Draft, rfc3339
 from deepcoder_operator.endings import OUT_OF_MEMORY, cannot_start, failure_of, message_of, waiting_for
 from deepcoder_operator.observed import JobSeen
 from deepcoder_operator.plan import Create, Delete, Failure, Select, missing
@@ -187,9 +187,7 @@ def _show(context: RunContext, progress: Progress) -> None:
         stage=progress.stage,
         step=progress.step,
         total_steps=progress.total_steps,
-        advances=[
-            StageAdvanceStatus(stage=one.stage, step=one.step, reason=one.reason[:1024]) for one in progress.advances
-        ],
+        advances=[_advance_status(one) for one in progress.advances],
         reward=progress.reward,
         truncated_fraction=progress.truncated_fraction,
         tokens_per_second=progress.tokens_per_second,
@@ -205,10 +203,7 @@ def _show(context: RunContext, progress: Progress) -> None:
                 uri=progress.checkpoint_uri, step=progress.checkpoint_step, time=progress.checkpoint_time
             )
         )
-    if progress.validation is not None:
-        draft.set(validation=ValidationStatus.model_validate(progress.validation.model_dump()))
-    if progress.best_checkpoint is not None:
-        draft.set(best_checkpoint=BestCheckpointStatus.model_validate(progress.best_checkpoint.model_dump()))
+    _show_measured(draft, progress)
 
 
 def _warn(context: RunContext, progress: Progress) -> None:
@@ -239,9 +234,30 @@ def _succeed(context: RunContext, job: JobSeen) -> RunPlan:
         attempt=job.attempt,
         rollout=RolloutStatus(selector=_selector(context)),
     )
-    if message is not None and message.best_checkpoint is not None:
-        draft.set(best_checkpoint=BestCheckpointStatus.model_validate(message.best_checkpoint.model_dump()))
+    if message is not None:
+        _show_end(context, message)
     return draft.succeed(f"the model lies at {model}")
+
+
+def _show_end(context: RunContext, message: TerminationMessage) -> None:
+    """What its progress came to after it was last asked."""
+    draft, advances = context.draft, context.run.status.advances
+    if message.reward is not None and message.truncated_fraction is not None:
+        draft.set(reward=message.reward, truncated_fraction=message.truncated_fraction)
+    if message.advance is not None and message.advance.stage not in [one.stage for one in advances]:
+        draft.set(advances=[*advances, _advance_status(message.advance)])
+    _show_measured(draft, message)
+
+
+def _show_measured(draft: Draft[TrainingRunStatus], told: Progress | TerminationMessage) -> None:
+    if told.validation is not None:
+        draft.set(validation=ValidationStatus.model_validate(told.validation.model_dump()))
+    if told.best_checkpoint is not None:
+        draft.set(best_checkpoint=BestCheckpointStatus.model_validate(told.best_checkpoint.model_dump()))
+
+
+def _advance_status(advance: StageAdvance) -> StageAdvanceStatus:
+    return StageAdvanceStatus(stage=advance.stage, step=advance.step, reason=advance.reason[:1024])
 
 
 def rollout_status(context: RunContext) -> None:

@@ -55,14 +55,15 @@ def story(resources: Resources, store: ObjectStore) -> Story:
 
 def rated_run(name: str, **parts: Any) -> Document:
     """A run that rates, trains one step ahead of its weights and measures itself twice."""
-    held_out = {"name": "held-out", "format": "jsonl", "uri": f"{PREFIX}/held-out.jsonl"}
+    # Made from one pattern, they are near to what is trained on.
+    held_out = {"name": "held-out", "format": "jsonl", "uri": f"{PREFIX}/held-out.jsonl", "similarity": 1}
     return training_run(
         name,
         data={
             "sources": [{"name": "training", "format": "jsonl", "uri": f"{PREFIX}/training.jsonl"}],
             "difficulty": {"samplesPerPrompt": ANSWERS, "keepAbove": 0, "keepBelow": 1},
         },
-        validation={"everySteps": 2, "sources": [held_out], "similarity": 1},  # all of its problems are of one pattern
+        validation={"everySteps": 2, "sources": [held_out]},
         algorithm={"promptsPerStep": PROMPTS, "samplesPerPrompt": SAMPLES, "maxStaleness": 1},
         stages=[{"name": "only", "maxResponseTokens": 64, "steps": STEPS}],
         checkpoint={"everySteps": 2, "keepLast": 1},

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from deepcoder_api.lifecycle import ScoredCheckpoint
+from deepcoder_api.lifecycle import ScoredCheckpoint, ScoredStep, StageAdvance
 from deepcoder_api.resolve import SpecificationError
 from deepcoder_api.specification import kubernetes_form
 from deepcoder_operator.frozen import FrozenConfigError, Images
@@ -25,6 +25,7 @@ from tests.operator_builders import (
     deleted,
     ends,
     pod,
+    progress,
     says,
     training_run,
 )
@@ -162,15 +163,38 @@ def test_a_run_with_a_stage_that_ended_early_succeeds_with_the_steps_it_had(told
     assert (status.step, status.total_steps, status.stage) == (4, 4, "long")
 
 
-def test_a_run_succeeds_with_its_best_checkpoint() -> None:
-    """The last validation may have come after the last look at its progress."""
+def test_a_run_succeeds_with_what_came_after_the_last_look_at_its_progress() -> None:
+    """The last validation and the best checkpoint, the last step's reward, a stage that ended early with it."""
     world = run_world("training")
     world.change_job("trainer", complete=True, ended_at=after(60))
     best = ScoredCheckpoint(uri=f"{ROOT}/checkpoints/step-000004", step=4, score=0.75)
-    world.see(pod("trainer", 1, **ends("trainer", 0, says("done", step=5, best_checkpoint=best))))
-    found = world.look().status.best_checkpoint
-    assert found is not None
-    assert (found.uri, found.step, found.score) == (best.uri, 4, 0.75)
+    told = {
+        "best_checkpoint": best, "validation": ScoredStep(step=5, score=0.5), "reward": 0.625,
+        "truncated_fraction": 0.125, "advance": StageAdvance(stage="long", step=5, reason="good enough"),
+    }  # fmt: skip
+    world.see(pod("trainer", 1, **ends("trainer", 0, says("done", step=5, **told))))
+    status = world.look().status
+    assert status.best_checkpoint is not None
+    assert status.validation is not None
+    assert (status.best_checkpoint.uri, status.best_checkpoint.step, status.best_checkpoint.score) == (
+        best.uri,
+        4,
+        0.75,
+    )
+    assert (status.validation.step, status.validation.score) == (5, 0.5)
+    assert (status.reward, status.truncated_fraction) == (0.625, 0.125)
+    assert [(one.stage, one.step, one.reason) for one in status.advances] == [("long", 5, "good enough")]
+
+
+def test_a_stage_that_was_seen_to_end_early_is_told_once() -> None:
+    """By the progress, and again at the end."""
+    world = run_world("training")
+    advance = StageAdvance(stage="short", step=2, reason="seen")
+    world.run_facts = replace(world.run_facts, progress=progress(advances=(advance,)))
+    world.resource = world.resource.model_copy(update={"status": world.look().status})
+    world.change_job("trainer", complete=True, ended_at=after(60))
+    world.see(pod("trainer", 1, **ends("trainer", 0, says("done", step=4, advance=advance))))
+    assert [one.stage for one in world.look().status.advances] == ["short"]
 
 
 def test_a_run_succeeds_with_its_model_and_frees_what_served_it() -> None:

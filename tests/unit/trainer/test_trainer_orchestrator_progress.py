@@ -9,6 +9,7 @@ from prometheus_client import generate_latest
 
 from deepcoder_api.artifacts import Head
 from deepcoder_api.grading import Verdict
+from deepcoder_api.lifecycle import ScoredCheckpoint, ScoredStep, StageAdvance
 from deepcoder_api.rollout import WeightReceipt
 from deepcoder_trainer.orchestrator.checkpoints import Committed
 from deepcoder_trainer.orchestrator.metrics import BatchFigures, RunMetrics, batch_figures
@@ -44,6 +45,26 @@ def test_progress_after_a_step() -> None:
     assert (view.attempt, view.state, view.stage) == (2, "training", "short")
     assert (view.step, view.total_steps, view.policy_version, view.rollouts_ready) == (3, 5, 3, 2)
     assert (view.reward, view.truncated_fraction, view.tokens_per_second, view.seconds_per_step) == (0.25, 0.25, 4, 3)
+
+
+def test_the_end_says_what_nobody_asked_for_in_time() -> None:
+    """What the last step, its validation and the last stage that ended early came to, in the 4 KiB that are kept."""
+    progress = RunProgress(attempt=1, total_steps=3)
+    progress.step_done(3, FIGURES, {"sample": 2.0})
+    progress.validation = ScoredStep(step=3, score=0.5)
+    progress.best_checkpoint = ScoredCheckpoint(uri="s3://b/step-000002", step=2, score=0.75)
+    progress.advances = tuple(StageAdvance(stage=str(n), step=n, reason="r" * 1024) for n in (1, 3))
+    said = progress.completion("s3://b/step-000003/model")
+    assert (said.outcome, said.uri, said.step) == ("done", "s3://b/step-000003/model", 3)
+    assert (said.reward, said.truncated_fraction, said.validation) == (0.25, 0.25, progress.validation)
+    assert (said.best_checkpoint, said.advance) == (progress.best_checkpoint, progress.advances[1])
+    assert len(said.model_dump_json()) < 4096
+
+
+def test_the_end_of_a_run_that_took_up_a_finished_one_makes_nothing_up() -> None:
+    """No step was done in this attempt."""
+    said = RunProgress(attempt=2, total_steps=3).completion("s3://b/model")
+    assert (said.reward, said.validation, said.best_checkpoint, said.advance) == (None, None, None, None)
 
 
 @pytest.mark.parametrize(

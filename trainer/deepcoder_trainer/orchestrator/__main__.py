@@ -91,11 +91,7 @@ async def _run(run: ResolvedRun, arguments: argparse.Namespace) -> TerminationMe
                 await _stop_ranks(orchestrator)
                 raise
             await _stop_ranks(orchestrator)
-        loop = orchestrator.loop
-        return TerminationMessage(
-            outcome="done", reason="Completed", step=loop.total_steps, uri=uri,
-            best_checkpoint=loop.progress.best_checkpoint,
-        )  # fmt: skip
+        return orchestrator.loop.progress.completion(uri)
 
 
 async def _held_out(run: ResolvedRun, store: ObjectStore, dataset: str) -> Mapping[str, Problem]:

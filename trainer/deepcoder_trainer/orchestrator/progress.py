@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deepcoder_api.artifacts import Head
-from deepcoder_api.lifecycle import Progress, ScoredCheckpoint, ScoredStep, StageAdvance
+from deepcoder_api.lifecycle import Progress, ScoredCheckpoint, ScoredStep, StageAdvance, TerminationMessage
 from deepcoder_trainer.orchestrator.checkpoints import Committed
 from deepcoder_trainer.orchestrator.idleness import IdleClock
 from deepcoder_trainer.orchestrator.metrics import BatchFigures
@@ -73,6 +73,21 @@ class RunProgress:
         """A checkpoint is in the bucket and the head names it."""
         self.checkpoint_uri, self.checkpoint_step = checkpoint.uri, checkpoint.step
         self.checkpoint_time = checkpoint.time
+
+    def completion(self, uri: str) -> TerminationMessage:
+        """The message of a run that made the model at `uri`: who asks now and then has not seen the last of it."""
+        figures = self.figures
+        return TerminationMessage(
+            outcome="done",
+            reason="Completed",
+            uri=uri,
+            step=self.total_steps,
+            reward=figures.reward if figures else None,
+            truncated_fraction=figures.truncated if figures else None,
+            validation=self.validation,
+            best_checkpoint=self.best_checkpoint,
+            advance=self.advances[-1] if self.advances else None,
+        )
 
     def view(self, rollouts_ready: int) -> Progress:
         """The progress now. Sampling without a server that may be asked shows as waiting for one."""
